@@ -1,0 +1,344 @@
+// Package engine discovers the subjects of a deployment, runs checks over them side by side, and orders
+// what they found by cause.
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"ocsdoctor/checks"
+	"ocsdoctor/checks/evidence"
+	"ocsdoctor/checks/evidence/facts"
+)
+
+// Status is the outcome of a check on a subject.
+type Status string
+
+// The statuses, in the order of precedence.
+const (
+	StatusError   Status = "error"   // a bug in the check
+	StatusFail    Status = "fail"    // a finding of severity error or critical
+	StatusUnknown Status = "unknown" // tried and could not look
+	StatusWarn    Status = "warn"    // the highest finding is a warning
+	StatusSkip    Status = "skip"    // not applicable, or not configured
+	StatusPass    Status = "pass"    // notices at most
+)
+
+// Statuses lists all statuses in the order in which summaries show them.
+var Statuses = []Status{StatusPass, StatusWarn, StatusFail, StatusSkip, StatusUnknown, StatusError}
+
+// NotDiscovered is the name of the subject of a check whose subjects could not be discovered; None is
+// that of a scope which holds nothing.
+const (
+	NotDiscovered = "(not discovered)"
+	None          = "(none)"
+)
+
+// Result is the outcome of one check on one subject.
+type Result struct {
+	Check   *checks.Check
+	Subject checks.Subject
+	Status  Status
+	// Reason explains a skip, an unknown or an error.
+	Reason string
+	// Missing is the failure that made the result unknown, an error, or a skip for want of configuration; nil otherwise.
+	Missing  *evidence.Failure
+	Findings []*checks.Finding
+	Took     time.Duration
+	// Read are the facts that the check read itself.
+	Read []evidence.Key
+}
+
+// NotConfigured tells whether the check was skipped for want of configuration.
+func (r *Result) NotConfigured() bool {
+	return r.Status == StatusSkip && r.Missing != nil && r.Missing.Reason == evidence.NotConfigured
+}
+
+// Outcome is what a run found.
+type Outcome struct {
+	// Results are in the order of the report: those with roots first, then by severity, check id, subject.
+	Results []*Result
+	// Roots are the problems to solve, the most severe first. Notices are never roots.
+	Roots []*checks.Finding
+	// Causes maps a finding to those that explain it.
+	Causes map[*checks.Finding][]*checks.Finding
+	// Missing are the roots of the unknowns, each once.
+	Missing []Missing
+	// Phase of the deployment and of each server, with the reason.
+	Phase  string
+	Phases []ServerPhase
+}
+
+// Missing is a fact that could not be looked at and what hangs on it.
+type Missing struct {
+	Failure *evidence.Failure
+	// Under is the finding that cites the fact, nil when the missing fact is a problem of its own.
+	Under *checks.Finding
+	// Results are those that it made unknown.
+	Results []*Result
+}
+
+// ServerPhase is the phase a server was taken to be in.
+type ServerPhase struct {
+	Server string
+	facts.PhaseData
+}
+
+// topologyNeeds are the kinds that discovery reads.
+var topologyNeeds = []evidence.AnyKind{
+	facts.ConfigScope, facts.Directory, facts.ADDomain, facts.SIPDomains, facts.Servers, facts.ServerPhase,
+}
+
+// Run judges: every check over every subject of its scope. now is the time of capture.
+// It returns when all are done, or soon after ctx, the store's context, has ended.
+func Run(store *evidence.Store, selected []*checks.Check, now time.Time) *Outcome {
+	out := &Outcome{Causes: map[*checks.Finding][]*checks.Finding{}}
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	wg.Go(func() { out.Phase, out.Phases = phases(store) })
+	for scope, group := range byScope(selected) {
+		wg.Go(func() {
+			subjects, err := discover(store, scope)
+			var inner sync.WaitGroup
+			for _, c := range group {
+				if err != nil {
+					r := undiscovered(c, err)
+					mu.Lock()
+					out.Results = append(out.Results, r)
+					mu.Unlock()
+					continue
+				}
+				for _, s := range subjects {
+					inner.Go(func() {
+						r := RunCheck(store, c, s, now)
+						mu.Lock()
+						defer mu.Unlock()
+						out.Results = append(out.Results, r)
+					})
+				}
+			}
+			inner.Wait()
+		})
+	}
+	wg.Wait()
+	// Checks run while the phase is still being decided, so that neither waits for the other; those of the other phase are dropped here.
+	out.Results = slices.DeleteFunc(out.Results, func(r *Result) bool { return !out.due(r) })
+	out.order(store)
+	return out
+}
+
+func byScope(selected []*checks.Check) map[checks.Scope][]*checks.Check {
+	m := map[checks.Scope][]*checks.Check{}
+	for _, c := range selected {
+		m[c.Scope] = append(m[c.Scope], c)
+	}
+	return m
+}
+
+// due tells whether the result's check belongs to the phase of its subject.
+func (o *Outcome) due(r *Result) bool {
+	phase := o.Phase
+	if r.Subject.Scope == checks.ScopeServer {
+		for _, p := range o.Phases {
+			if p.Server == r.Subject.Name {
+				phase = p.Phase
+			}
+		}
+	}
+	return slices.Contains(r.Check.Phases.Names(), phase)
+}
+
+// phases decides the phase of each server; the deployment is post-install when one server is, or when none is known.
+func phases(store *evidence.Store) (string, []ServerPhase) {
+	r := store.NewReader(topologyNeeds)
+	if scope, err := facts.ConfigScope.Get(r, evidence.None{}); err == nil && scope.Phase != facts.PhaseAuto && scope.Phase != "" {
+		// asked for: servers need not be known
+		servers, _ := facts.Servers.Get(r, evidence.None{})
+		var list []ServerPhase
+		for _, s := range servers.List {
+			list = append(list, ServerPhase{s.FQDN, facts.PhaseData{Phase: scope.Phase, Why: "asked for with --phase"}})
+		}
+		return scope.Phase, list
+	}
+	servers, err := facts.Servers.Get(r, evidence.None{})
+	if err != nil || len(servers.List) == 0 {
+		return facts.PhasePostInstall, nil
+	}
+	list := make([]ServerPhase, len(servers.List))
+	var fns []func()
+	for i, s := range servers.List {
+		fns = append(fns, func() {
+			p, err := facts.ServerPhase.Get(r, facts.ServerQuestion{FQDN: s.FQDN})
+			if err != nil {
+				p = facts.PhaseData{Phase: facts.PhasePostInstall, Why: "nothing could be read that decides", Assumed: true}
+			}
+			list[i] = ServerPhase{s.FQDN, p}
+		})
+	}
+	evidence.Parallel(fns...)
+	for _, p := range list {
+		if p.Phase == facts.PhasePostInstall {
+			return p.Phase, list
+		}
+	}
+	return facts.PhasePreInstall, list
+}
+
+// discover lists the subjects of a scope. An empty list is never returned: a scope that holds nothing is the subject None.
+func discover(store *evidence.Store, scope checks.Scope) ([]checks.Subject, error) {
+	r := store.NewReader(topologyNeeds)
+	var subjects []checks.Subject
+	add := func(name string, within ...checks.Ref) {
+		subjects = append(subjects, checks.Subject{Scope: scope, Name: name, Within: within})
+	}
+	switch scope {
+	case checks.ScopeForest:
+		dir, err := facts.Directory.Get(r, evidence.None{})
+		if err != nil {
+			return nil, err
+		}
+		add(dir.Forest)
+	case checks.ScopeADDomain:
+		f, err := facts.ADDomain.Get(r, evidence.None{})
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range f.List {
+			add(d)
+		}
+	case checks.ScopeSIPDomain:
+		f, err := facts.SIPDomains.Get(r, evidence.None{})
+		if err != nil {
+			return nil, err
+		}
+		for _, d := range f.List {
+			add(d)
+		}
+	case checks.ScopeServer:
+		l, err := facts.Servers.Get(r, evidence.None{})
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range l.List {
+			within := []checks.Ref{{Scope: checks.ScopeADDomain, Name: facts.Parent(s.FQDN)}}
+			if s.Pool != "" {
+				within = append(within, checks.Ref{Scope: checks.ScopePool, Name: s.Pool})
+			}
+			add(s.FQDN, within...)
+		}
+	default:
+		return nil, fmt.Errorf("no discovery for the scope %q", scope)
+	}
+	if len(subjects) == 0 {
+		add(None)
+	}
+	return subjects, nil
+}
+
+func undiscovered(c *checks.Check, err error) *Result {
+	r := &Result{Check: c, Subject: checks.Subject{Scope: c.Scope, Name: NotDiscovered}}
+	r.settle(err, nil)
+	return r
+}
+
+// RunCheck runs one check over one subject and decides the status. A panic is the check's error.
+func RunCheck(store *evidence.Store, c *checks.Check, s checks.Subject, now time.Time) *Result {
+	start := time.Now()
+	r := &Result{Check: c, Subject: s}
+	if s.Name == None {
+		r.Status, r.Reason = StatusSkip, "no "+string(s.Scope)
+		return r
+	}
+	p := &checks.Pass{Check: c, Subject: s, Now: now, Facts: store.NewReader(c.Needs)}
+	err := runGuarded(c, p)
+	r.Findings = distinct(p.Findings())
+	r.Read = p.Facts.Read()
+	r.Took = time.Since(start)
+	r.settle(err, p.Unexcused())
+	return r
+}
+
+func runGuarded(c *checks.Check, p *checks.Pass) (err error) {
+	defer func() {
+		if v := recover(); v != nil {
+			err = fmt.Errorf("panic: %v\n%s", v, debug.Stack())
+		}
+	}()
+	return c.Run(p)
+}
+
+// distinct drops findings with an id that was there before, and orders them: severity, tag, id.
+func distinct(in []*checks.Finding) []*checks.Finding {
+	in = slices.Clone(in)
+	slices.SortStableFunc(in, func(a, b *checks.Finding) int {
+		if d := int(b.Message.Severity - a.Message.Severity); d != 0 {
+			return d
+		}
+		if d := strings.Compare(a.Message.Tag, b.Message.Tag); d != 0 {
+			return d
+		}
+		return strings.Compare(a.ID(), b.ID())
+	})
+	return slices.CompactFunc(in, func(a, b *checks.Finding) bool { return a.ID() == b.ID() })
+}
+
+// settle decides the status from the error of Run, the failures that were not excused, and the findings.
+func (r *Result) settle(err error, failures []*evidence.Failure) {
+	var f *evidence.Failure
+	switch {
+	case err == nil || errors.Is(err, checks.ErrNotApplicable):
+	case errors.As(err, &f):
+		failures = append(slices.Clone(failures), f)
+	default:
+		failures = []*evidence.Failure{{Reason: evidence.Internal, Detail: err.Error()}}
+	}
+	highest := checks.Severity(0)
+	for _, f := range r.Findings {
+		highest = max(highest, f.Message.Severity)
+	}
+	if len(failures) > 0 {
+		r.Missing = slices.MinFunc(failures, compareFailures)
+		r.Reason = r.Missing.Detail
+	}
+	switch {
+	case r.Missing != nil && r.Missing.Reason == evidence.Internal:
+		r.Status = StatusError
+	case highest >= checks.Error:
+		r.Status = StatusFail
+	case r.Missing != nil && r.Missing.Reason != evidence.NotConfigured:
+		r.Status = StatusUnknown
+	case highest == checks.Warning:
+		r.Status = StatusWarn
+	case r.Missing != nil:
+		r.Status = StatusSkip
+		r.Reason = "not configured: " + r.Missing.Detail
+	case err != nil:
+		r.Status = StatusSkip
+		r.Reason = err.Error()
+	default:
+		r.Status = StatusPass
+	}
+}
+
+// compareFailures puts first what the reader should know first: a bug, then what was tried and failed, then
+// what was not configured; within these by root, so that two runs agree.
+func compareFailures(a, b *evidence.Failure) int {
+	rank := func(f *evidence.Failure) int {
+		switch f.Reason {
+		case evidence.Internal:
+			return 0
+		case evidence.NotConfigured:
+			return 2
+		}
+		return 1
+	}
+	if d := rank(a) - rank(b); d != 0 {
+		return d
+	}
+	return strings.Compare(a.Root.String(), b.Root.String())
+}

@@ -1,0 +1,148 @@
+package facts
+
+import (
+	"slices"
+
+	"ocsdoctor/checks/evidence"
+)
+
+// DiscoveryQuestion asks where Communicator 2007 R2 goes for a SIP domain with automatic configuration, in a view.
+type DiscoveryQuestion struct{ Domain, View string }
+
+func (q DiscoveryQuestion) String() string { return fields(q.Domain, q.View) }
+
+// DiscoveryWalk is the client's walk: SRV records first, host records only when there is no SRV at all.
+type DiscoveryWalk struct {
+	// SRV are the service names asked, in the order in which they win.
+	SRV []SRVStep `json:"srv"`
+	// Hosts are the fall-back names asked, in order; empty when an SRV record exists.
+	Hosts []HostStep `json:"hosts,omitempty"`
+	// Host and Port are where the client goes; Host is empty when it finds nothing.
+	Host string `json:"host,omitempty"`
+	Port int    `json:"port,omitempty"`
+	// By is the name of the record that decided: an SRV name or a host name.
+	By string `json:"by,omitempty"`
+	// Addresses is where Host leads; empty when it leads nowhere.
+	Addresses []string `json:"addresses,omitempty"`
+}
+
+// SRVStep is one SRV question of the walk.
+type SRVStep struct {
+	Service string       `json:"service"` // "_sipinternaltls._tcp"
+	Name    string       `json:"name"`
+	Cite    evidence.Key `json:"cite"`
+	// Records are in the order in which a client tries them: priority, then weight (highest first).
+	Records []Record `json:"records,omitempty"`
+}
+
+// HostStep is one host question of the walk.
+type HostStep struct {
+	Name      string       `json:"name"`
+	Cite      evidence.Key `json:"cite"`
+	Addresses []string     `json:"addresses,omitempty"`
+}
+
+// The services that Communicator 2007 R2 asks for with TLS, in the order in which they win, and the host
+// names it falls back to (domain.md 3.1; TechNet dd572514).
+const (
+	ServiceInternal = "_sipinternaltls._tcp"
+	ServiceTLS      = "_sip._tls"
+)
+
+// SIPPort is the port of SIP over TLS (domain.md 10).
+const SIPPort = 5061
+
+var (
+	discoveryServices = []string{ServiceInternal, ServiceTLS}
+	discoveryHosts    = []string{"sipinternal", "sip", "sipexternal"}
+)
+
+// Discovery is the client's walk for a SIP domain.
+var Discovery = &evidence.Kind[DiscoveryQuestion, DiscoveryWalk]{
+	Name:   "discovery.walk",
+	Doc:    "where Communicator 2007 R2 goes for a SIP domain with automatic configuration over TLS",
+	Needs:  []evidence.AnyKind{DNSLookup, Addresses},
+	Derive: deriveDiscovery,
+}
+
+func deriveDiscovery(r *evidence.Reader, q DiscoveryQuestion) (DiscoveryWalk, error) {
+	w := DiscoveryWalk{SRV: make([]SRVStep, len(discoveryServices))}
+	errs := make([]error, len(discoveryServices))
+	var fns []func()
+	for i, service := range discoveryServices {
+		fns = append(fns, func() {
+			lq := LookupQuestion{SRVName(service, q.Domain), "SRV", q.View}
+			l, err := DNSLookup.Get(r, lq)
+			records := slices.Clone(l.Records)
+			slices.SortStableFunc(records, func(a, b Record) int {
+				if a.Priority != b.Priority {
+					return int(a.Priority) - int(b.Priority)
+				}
+				return int(b.Weight) - int(a.Weight)
+			})
+			w.SRV[i], errs[i] = SRVStep{service, lq.Name, DNSLookup.Key(lq), records}, err
+		})
+	}
+	evidence.Parallel(fns...)
+	for _, err := range errs {
+		if err != nil {
+			return DiscoveryWalk{}, err
+		}
+	}
+	for _, s := range w.SRV {
+		if len(s.Records) == 0 {
+			continue
+		}
+		w.By, w.Host, w.Port = s.Name, s.Records[0].Target, s.Records[0].Port
+		if w.Host == "" {
+			return w, nil
+		}
+		a, err := Addresses.Get(r, HostQuestion{w.Host, q.View})
+		if err != nil {
+			return DiscoveryWalk{}, err
+		}
+		w.Addresses = a.Addresses
+		return w, nil
+	}
+	w.Hosts = make([]HostStep, len(discoveryHosts))
+	errs, fns = make([]error, len(discoveryHosts)), nil
+	for i, label := range discoveryHosts {
+		fns = append(fns, func() {
+			name := label + "." + q.Domain
+			a, err := Addresses.Get(r, HostQuestion{name, q.View})
+			w.Hosts[i], errs[i] = HostStep{name, DNSLookup.Key(LookupQuestion{name, "A", q.View}), a.Addresses}, err
+		})
+	}
+	evidence.Parallel(fns...)
+	for i, h := range w.Hosts {
+		if errs[i] != nil {
+			return DiscoveryWalk{}, errs[i]
+		}
+		if len(h.Addresses) > 0 && w.Host == "" {
+			w.By, w.Host, w.Port, w.Addresses = h.Name, h.Name, SIPPort, h.Addresses
+		}
+	}
+	return w, nil
+}
+
+// Cites are the keys of the questions of the walk.
+func (w DiscoveryWalk) Cites() []evidence.Key {
+	var keys []evidence.Key
+	for _, s := range w.SRV {
+		keys = append(keys, s.Cite)
+	}
+	for _, h := range w.Hosts {
+		keys = append(keys, h.Cite)
+	}
+	return keys
+}
+
+// Step finds the step of a service.
+func (w DiscoveryWalk) Step(service string) SRVStep {
+	for _, s := range w.SRV {
+		if s.Service == service {
+			return s
+		}
+	}
+	return SRVStep{}
+}

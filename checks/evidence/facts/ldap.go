@@ -1,0 +1,172 @@
+package facts
+
+import (
+	"strconv"
+	"strings"
+
+	"ocsdoctor/checks/evidence"
+)
+
+// DCQuestion names a domain controller by FQDN and LDAP port.
+type DCQuestion struct{ DC string }
+
+func (q DCQuestion) String() string { return fields(q.DC) }
+
+// RootDSEData is a domain controller's rootDSE, read anonymously (RFC 4512, section 5.1; [MS-ADTS] 3.1.1.3.2).
+type RootDSEData struct {
+	// Attributes are the values by attribute name as the server spells it.
+	Attributes map[string][]string `json:"attributes"`
+}
+
+// Get is the first value of an attribute, whatever the case of its name; "" if there is none.
+func (d RootDSEData) Get(name string) string {
+	for k, v := range d.Attributes {
+		if strings.EqualFold(k, name) && len(v) > 0 {
+			return v[0]
+		}
+	}
+	return ""
+}
+
+// Level reads a functional level (domainFunctionality, forestFunctionality); ok is false when it is absent or no number.
+func (d RootDSEData) Level(name string) (level int, ok bool) {
+	n, err := strconv.Atoi(d.Get(name))
+	return n, err == nil
+}
+
+// DNSHostName is the domain controller's own FQDN.
+func (d RootDSEData) DNSHostName() string { return Host(d.Get("dnsHostName")) }
+
+// Site is the AD site of the domain controller: the label after CN=Servers in serverName.
+func (d RootDSEData) Site() string {
+	parts := strings.Split(d.Get("serverName"), ",")
+	for i, p := range parts {
+		if strings.EqualFold(p, "CN=Servers") && i+1 < len(parts) {
+			_, site, _ := strings.Cut(parts[i+1], "=")
+			return site
+		}
+	}
+	return ""
+}
+
+// RootDSE is a domain controller's rootDSE.
+var RootDSE = &evidence.Kind[DCQuestion, RootDSEData]{
+	Name:  "ldap.rootdse",
+	Doc:   "the rootDSE of one domain controller, read anonymously",
+	Needs: []evidence.AnyKind{NetConnect, ConfigScope, Addresses, DNSLookup},
+}
+
+// SearchQuestion asks one domain controller. Scope is "base", "one" or "sub"; Attributes are sorted.
+type SearchQuestion struct {
+	DC, Base, Scope, Filter string
+	Attributes              string // sorted, separated by commas
+}
+
+func (q SearchQuestion) String() string { return fields(q.DC, q.Base, q.Scope, q.Filter, q.Attributes) }
+
+// NewSearch makes a question with its attributes in canonical order.
+func NewSearch(dc, base, scope, filter string, attributes ...string) SearchQuestion {
+	return SearchQuestion{dc, base, scope, filter, strings.Join(sorted(attributes), ",")}
+}
+
+// SearchResult is what a search returned. A base that does not exist is a value.
+type SearchResult struct {
+	NoSuchObject bool    `json:"noSuchObject,omitempty"`
+	Entries      []Entry `json:"entries,omitempty"`
+}
+
+// Entry is one object: attribute values are bytes as the server sent them.
+type Entry struct {
+	DN         string              `json:"dn"`
+	Attributes map[string][][]byte `json:"attributes,omitempty"`
+}
+
+// Values are the values of an attribute, whatever the case of its name.
+func (e Entry) Values(name string) [][]byte {
+	for k, v := range e.Attributes {
+		if strings.EqualFold(k, name) {
+			return v
+		}
+	}
+	return nil
+}
+
+// Value is the first value as text; "" if there is none.
+func (e Entry) Value(name string) string {
+	if v := e.Values(name); len(v) > 0 {
+		return string(v[0])
+	}
+	return ""
+}
+
+// Search is a search of one domain controller's directory with the account that was given.
+var Search = &evidence.Kind[SearchQuestion, SearchResult]{
+	Name:  "ldap.search",
+	Doc:   "a search in the directory of one domain controller, with the account given",
+	Needs: []evidence.AnyKind{NetConnect, ConfigScope, Addresses, DNSLookup},
+}
+
+// DirectoryData is the directory through the first domain controller that answers.
+type DirectoryData struct {
+	DC      string      `json:"dc"`
+	Forest  string      `json:"forest"` // DNS name of the forest root domain
+	Domain  string      `json:"domain"` // DNS name of the domain controller's domain
+	RootDN  string      `json:"rootDN"`
+	BaseDN  string      `json:"baseDN"`
+	Config  string      `json:"config"`
+	Schema  string      `json:"schema"`
+	RootDSE RootDSEData `json:"rootDSE"`
+}
+
+// Directory is the first domain controller, in the order of names, that answers.
+var Directory = &evidence.Kind[evidence.None, DirectoryData]{
+	Name:   "ad.directory",
+	Doc:    "the directory as the first answering domain controller names it",
+	Needs:  []evidence.AnyKind{DomainControllers, RootDSE},
+	Derive: deriveDirectory,
+}
+
+func deriveDirectory(r *evidence.Reader, _ evidence.None) (DirectoryData, error) {
+	dcs, err := DomainControllers.Get(r, evidence.None{})
+	if err != nil {
+		return DirectoryData{}, err
+	}
+	if len(dcs.List) == 0 {
+		return DirectoryData{}, evidence.FailAt(evidence.NoTarget, "no domain controller is published in DNS", dcs.Cite)
+	}
+	answers := make([]RootDSEData, len(dcs.List))
+	errs := make([]error, len(dcs.List))
+	var fns []func()
+	for i, dc := range dcs.List {
+		fns = append(fns, func() { answers[i], errs[i] = RootDSE.Get(r, DCQuestion{dc}) })
+	}
+	evidence.Parallel(fns...)
+	for i, dc := range dcs.List {
+		if errs[i] == nil {
+			d := answers[i]
+			return DirectoryData{
+				DC: dc, RootDSE: d,
+				RootDN: d.Get("rootDomainNamingContext"), BaseDN: d.Get("defaultNamingContext"),
+				Config: d.Get("configurationNamingContext"), Schema: d.Get("schemaNamingContext"),
+				Forest: DomainOfDN(d.Get("rootDomainNamingContext")), Domain: DomainOfDN(d.Get("defaultNamingContext")),
+			}, nil
+		}
+		if !evidence.Excusable(errs[i]) {
+			return DirectoryData{}, errs[i]
+		}
+	}
+	return DirectoryData{}, errs[0]
+}
+
+// DomainOfDN turns "DC=todorovic,DC=adds" into "todorovic.adds"; "" when the name has another form.
+func DomainOfDN(dn string) string {
+	var labels []string
+	for _, part := range strings.Split(dn, ",") {
+		k, v, ok := strings.Cut(strings.TrimSpace(part), "=")
+		if !ok || !strings.EqualFold(k, "DC") {
+			return ""
+		}
+		labels = append(labels, v)
+	}
+	return Host(strings.Join(labels, "."))
+}

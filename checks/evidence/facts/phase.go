@@ -1,0 +1,120 @@
+package facts
+
+import (
+	"ocsdoctor/checks/evidence"
+)
+
+// ServerQuestion names a server by FQDN.
+type ServerQuestion struct{ FQDN string }
+
+func (q ServerQuestion) String() string { return fields(q.FQDN) }
+
+// The phases of a deployment.
+const (
+	PhaseAuto        = "auto"
+	PhasePreInstall  = "pre-install"
+	PhasePostInstall = "post-install"
+)
+
+// PhaseData is the phase a server is in, and why it is taken to be.
+type PhaseData struct {
+	Phase string `json:"phase"`
+	Why   string `json:"why"`
+	// Assumed tells that nothing could be read that decides.
+	Assumed bool `json:"assumed,omitempty"`
+}
+
+// ServerPhase is the phase of one server: post-install when AD holds its RTC objects or SIP answers on its
+// 5061; pre-install only when AD was readable and shows none; otherwise post-install, assumed.
+var ServerPhase = &evidence.Kind[ServerQuestion, PhaseData]{
+	Name:   "phase.server",
+	Doc:    "whether OCS is installed on a server, by evidence",
+	Needs:  []evidence.AnyKind{ConfigScope, SIPDomains, Directory, Search, Register},
+	Derive: derivePhase,
+}
+
+func derivePhase(r *evidence.Reader, q ServerQuestion) (PhaseData, error) {
+	scope, err := ConfigScope.Get(r, evidence.None{})
+	if err != nil {
+		return PhaseData{}, err
+	}
+	if scope.Phase != PhaseAuto && scope.Phase != "" {
+		return PhaseData{Phase: scope.Phase, Why: "asked for with --phase"}, nil
+	}
+	var objects, readable, answers bool
+	var hard error
+	keep := func(err error) {
+		if err != nil && !evidence.Excusable(err) {
+			hard = err
+		}
+	}
+	evidence.Parallel(func() {
+		if scope.LDAPUser != "" {
+			var err error
+			objects, err = hasRTCObjects(r, q.FQDN)
+			readable = err == nil
+			if err != nil && !evidence.Excusable(err) {
+				readable = false
+			}
+		}
+	}, func() {
+		domains, err := SIPDomains.Get(r, evidence.None{})
+		if err != nil {
+			keep(err)
+			return
+		}
+		if len(domains.List) == 0 {
+			return
+		}
+		a, err := Register.Get(r, RegisterQuestion{Endpoint{q.FQDN, SIPPort}, domains.List[0]})
+		keep(err)
+		answers = err == nil && !a.NotSIP
+	})
+	switch {
+	case objects:
+		return PhaseData{Phase: PhasePostInstall, Why: "AD holds its RTC objects"}, nil
+	case answers:
+		return PhaseData{Phase: PhasePostInstall, Why: "SIP answers on its port 5061"}, nil
+	case readable && hard == nil:
+		return PhaseData{Phase: PhasePreInstall, Why: "AD was read and holds no RTC objects of it, and SIP does not answer on its port 5061"}, nil
+	}
+	return PhaseData{Phase: PhasePostInstall, Why: "nothing could be read that decides", Assumed: true}, nil
+}
+
+// hasRTCObjects looks below the computer object for the classes that activation creates (domain.md 1.6).
+func hasRTCObjects(r *evidence.Reader, fqdn string) (bool, error) {
+	dir, err := Directory.Get(r, evidence.None{})
+	if err != nil {
+		return false, err
+	}
+	res, err := Search.Get(r, NewSearch(dir.DC, dir.BaseDN, "sub", "(&(objectClass=computer)(dNSHostName="+EscapeFilter(fqdn)+"))", "dNSHostName"))
+	if err != nil {
+		return false, err
+	}
+	for _, e := range res.Entries {
+		res, err := Search.Get(r, NewSearch(dir.DC, e.DN, "sub", "(|(objectClass=msRTCSIP-Server)(objectClass=msRTCSIP-WebComponents)(objectClass=msRTCSIP-MCU))", "objectClass"))
+		if err != nil {
+			return false, err
+		}
+		if len(res.Entries) > 0 {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+const hexDigits = "0123456789abcdef"
+
+// EscapeFilter escapes a value for an LDAP filter (RFC 4515, section 3).
+func EscapeFilter(s string) string {
+	var out []byte
+	for i := range len(s) {
+		switch c := s[i]; c {
+		case '*', '(', ')', '\\', 0:
+			out = append(out, '\\', hexDigits[c>>4], hexDigits[c&15])
+		default:
+			out = append(out, c)
+		}
+	}
+	return string(out)
+}

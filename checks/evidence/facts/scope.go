@@ -1,0 +1,122 @@
+// Package facts declares every kind of fact, with its plain data type, and what can be derived from facts
+// without looking anywhere: lookups, discovery, topology, phase. Names of hosts and domains are lower case
+// without a final dot. Text from the wire that may not be UTF-8 is []byte.
+package facts
+
+import (
+	"net/netip"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode"
+
+	"ocsdoctor/checks/evidence"
+)
+
+// The views from which names are asked: as an inside client sees them, and as an outside one does.
+const (
+	Inside  = "inside"
+	Outside = "outside"
+)
+
+// Scope is what the user asked for. It holds no secret; every bundle has it.
+type Scope struct {
+	// Name is the deployment's name in the report: the AD domain unless a lab names it.
+	Name       string   `json:"name"`
+	ADDomain   string   `json:"adDomain,omitempty"`
+	SIPDomains []string `json:"sipDomains,omitempty"`
+	// Servers are FQDNs of OCS servers.
+	Servers []string `json:"servers,omitempty"`
+	// Resolvers are asked in this order, each within its view.
+	Resolvers []Resolver `json:"resolvers,omitempty"`
+	// DCs are domain controllers given by the user, as HOST or HOST:PORT.
+	DCs []string `json:"dcs,omitempty"`
+	// LDAPUser is the account that searches run as; empty: none was given, and searches are not-configured.
+	LDAPUser string `json:"ldapUser,omitempty"`
+	// AllowCleartext lets the password travel without TLS.
+	AllowCleartext bool `json:"allowCleartext,omitempty"`
+	// Phase is "auto", "pre-install" or "post-install".
+	Phase string `json:"phase"`
+	// RootsGiven tells that --roots was given; Roots are those certificates in DER.
+	RootsGiven bool     `json:"rootsGiven,omitempty"`
+	Roots      [][]byte `json:"roots,omitempty"`
+	// SystemRoots adds the anchors of the machine that scans.
+	SystemRoots bool `json:"systemRoots,omitempty"`
+	// UserAgent is sent in SIP requests.
+	UserAgent string `json:"userAgent"`
+}
+
+// Resolver is one DNS server of a view.
+type Resolver struct {
+	// ID is "inside#1", "outside#1", ...
+	ID   string `json:"id"`
+	View string `json:"view"`
+	// Address is HOST:PORT.
+	Address string `json:"address"`
+}
+
+// ConfigScope is what the user asked for.
+var ConfigScope = &evidence.Kind[evidence.None, Scope]{
+	Name: "config.scope",
+	Doc:  "what the user asked to be judged: domains, servers, resolvers, domain controllers, anchors",
+}
+
+// View lists the resolvers of a view.
+func (s Scope) View(view string) []Resolver {
+	var out []Resolver
+	for _, r := range s.Resolvers {
+		if r.View == view {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// Host is a name as keys hold it: lower case, without final dot.
+func Host(name string) string {
+	return strings.ToLower(strings.TrimSuffix(strings.TrimSpace(name), "."))
+}
+
+// SplitHostPort splits HOST or HOST:PORT; without a port it is def. An IPv6 address with a port is in brackets.
+func SplitHostPort(s string, def int) (string, int) {
+	if a, err := netip.ParseAddr(s); err == nil {
+		return a.String(), def
+	}
+	i := strings.LastIndexByte(s, ':')
+	if i < 0 {
+		return Host(s), def
+	}
+	port, err := strconv.Atoi(s[i+1:])
+	if err != nil || port < 1 || port > 65535 {
+		return Host(s), def
+	}
+	return Host(strings.Trim(s[:i], "[]")), port
+}
+
+// JoinHostPort is HOST:PORT, with an IPv6 address in brackets.
+func JoinHostPort(host string, port int) string {
+	if strings.Contains(host, ":") {
+		host = "[" + host + "]"
+	}
+	return host + ":" + strconv.Itoa(port)
+}
+
+// fields joins the parts of a query to its canonical text: those with a space, a quote, a line break or nothing in them are quoted.
+func fields(parts ...string) string {
+	out := make([]string, len(parts))
+	for i, p := range parts {
+		if p == "" || strings.ContainsFunc(p, func(r rune) bool { return r == '"' || r == '\\' || unicode.IsSpace(r) || unicode.IsControl(r) }) {
+			p = strconv.Quote(p)
+		}
+		out[i] = p
+	}
+	return strings.Join(out, " ")
+}
+
+// All is every kind, for validation and for the catalogue.
+var All = []evidence.AnyKind{
+	ConfigScope, DNSAnswer, DNSLookup, Addresses, NetConnect, RootDSE, Search, Directory, TLSHandshake, Register,
+	SystemAnchors, Anchors, ADDomain, DomainControllers, SIPDomains, Servers, Discovery, ServerPhase,
+}
+
+func sorted(s []string) []string { s = slices.Clone(s); slices.Sort(s); return slices.Compact(s) }

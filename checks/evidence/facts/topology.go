@@ -1,0 +1,304 @@
+package facts
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"ocsdoctor/checks/evidence"
+)
+
+// Found is a list of names with where they come from.
+type Found struct {
+	List []string `json:"list,omitempty"`
+	// Source is "given", "ad" or "dns".
+	Source string `json:"source"`
+	// Cite is the fact that the list was read from.
+	Cite evidence.Key `json:"cite"`
+}
+
+// ADDomain is the AD domain to judge: given, or that of a given domain controller, or the parent of a given server.
+var ADDomain = &evidence.Kind[evidence.None, Found]{
+	Name:   "topology.ad-domain",
+	Doc:    "the AD domain to judge",
+	Needs:  []evidence.AnyKind{ConfigScope, RootDSE},
+	Derive: deriveADDomain,
+}
+
+func deriveADDomain(r *evidence.Reader, _ evidence.None) (Found, error) {
+	scope, err := ConfigScope.Get(r, evidence.None{})
+	if err != nil {
+		return Found{}, err
+	}
+	cite := ConfigScope.Key(evidence.None{})
+	if scope.ADDomain != "" {
+		return Found{[]string{scope.ADDomain}, "given", cite}, nil
+	}
+	var first error
+	for _, dc := range scope.DCs {
+		q := DCQuestion{dc}
+		d, err := RootDSE.Get(r, q)
+		if err == nil {
+			if name := DomainOfDN(d.Get("defaultNamingContext")); name != "" {
+				return Found{[]string{name}, "ad", RootDSE.Key(q)}, nil
+			}
+			continue
+		}
+		if first == nil {
+			first = err
+		}
+		if !evidence.Excusable(err) {
+			break
+		}
+	}
+	if first != nil {
+		return Found{}, first
+	}
+	for _, s := range scope.Servers {
+		if p := Parent(s); strings.Contains(p, ".") {
+			return Found{[]string{p}, "given", cite}, nil
+		}
+	}
+	return Found{}, evidence.Fail(evidence.NotConfigured, "the AD domain is not known: give --ad-domain")
+}
+
+// DomainControllers are those given, or else those that DNS publishes for the AD domain; sorted.
+var DomainControllers = &evidence.Kind[evidence.None, Found]{
+	Name:   "topology.domain-controllers",
+	Doc:    "the domain controllers of the AD domain: given, or published as _ldap._tcp.dc._msdcs",
+	Needs:  []evidence.AnyKind{ConfigScope, ADDomain, DNSLookup},
+	Derive: deriveDCs,
+}
+
+func deriveDCs(r *evidence.Reader, _ evidence.None) (Found, error) {
+	scope, err := ConfigScope.Get(r, evidence.None{})
+	if err != nil {
+		return Found{}, err
+	}
+	if len(scope.DCs) > 0 {
+		return Found{scope.DCs, "given", ConfigScope.Key(evidence.None{})}, nil
+	}
+	dom, err := ADDomain.Get(r, evidence.None{})
+	if err != nil {
+		return Found{}, err
+	}
+	q := LookupQuestion{"_ldap._tcp.dc._msdcs." + dom.List[0], "SRV", Inside}
+	l, err := DNSLookup.Get(r, q)
+	if err != nil {
+		return Found{}, err
+	}
+	f := Found{Source: "dns", Cite: DNSLookup.Key(q)}
+	for _, rr := range l.Records {
+		if rr.Target != "" {
+			f.List = append(f.List, rr.Target)
+		}
+	}
+	f.List = sorted(f.List)
+	return f, nil
+}
+
+// SIPDomains are those given, or else those defined in AD.
+var SIPDomains = &evidence.Kind[evidence.None, Found]{
+	Name:   "topology.sip-domains",
+	Doc:    "the SIP domains to judge: given, or defined in AD",
+	Needs:  []evidence.AnyKind{ConfigScope, Directory, Search},
+	Derive: deriveSIPDomains,
+}
+
+func deriveSIPDomains(r *evidence.Reader, _ evidence.None) (Found, error) {
+	scope, err := ConfigScope.Get(r, evidence.None{})
+	if err != nil {
+		return Found{}, err
+	}
+	if len(scope.SIPDomains) > 0 {
+		return Found{scope.SIPDomains, "given", ConfigScope.Key(evidence.None{})}, nil
+	}
+	if scope.LDAPUser == "" {
+		return Found{}, evidence.Fail(evidence.NotConfigured, "the SIP domains are not known: give --sip-domain, or --user so that they can be read in AD")
+	}
+	f := Found{Source: "ad"}
+	entries, cite, err := searchBoth(r, "(objectClass=msRTCSIP-Domain)", "msRTCSIP-DomainName")
+	if err != nil {
+		return Found{}, err
+	}
+	for _, e := range entries {
+		if n := Host(e.Value("msRTCSIP-DomainName")); n != "" {
+			f.List = append(f.List, n)
+		}
+	}
+	f.List, f.Cite = sorted(f.List), cite
+	return f, nil
+}
+
+// searchBoth searches the two places where OCS keeps its global settings (domain.md 1.3), the Configuration container first.
+func searchBoth(r *evidence.Reader, filter string, attributes ...string) ([]Entry, evidence.Key, error) {
+	dir, err := Directory.Get(r, evidence.None{})
+	if err != nil {
+		return nil, evidence.Key{}, err
+	}
+	var out []Entry
+	var cite evidence.Key
+	for _, base := range []string{"CN=RTC Service,CN=Services," + dir.Config, "CN=RTC Service,CN=Microsoft,CN=System," + dir.RootDN} {
+		q := NewSearch(dir.DC, base, "sub", filter, attributes...)
+		res, err := Search.Get(r, q)
+		if err != nil {
+			return nil, evidence.Key{}, err
+		}
+		if cite.IsZero() {
+			cite = Search.Key(q)
+		}
+		out = append(out, res.Entries...)
+	}
+	return out, cite, nil
+}
+
+// ServerList is the OCS servers to judge.
+type ServerList struct {
+	List []Server `json:"list,omitempty"`
+	// Source is "given", "ad" or "dns".
+	Source string       `json:"source"`
+	Cite   evidence.Key `json:"cite"`
+}
+
+// Server is one OCS server.
+type Server struct {
+	FQDN string `json:"fqdn"`
+	// Pool is the FQDN of its pool as AD has it; empty when that is not known.
+	Pool string `json:"pool,omitempty"`
+}
+
+// Servers are those given, or those that AD lists, or else the host that sign-in leads to.
+var Servers = &evidence.Kind[evidence.None, ServerList]{
+	Name:   "topology.servers",
+	Doc:    "the OCS servers to judge: given, listed in AD, or the one that sign-in leads to",
+	Needs:  []evidence.AnyKind{ConfigScope, SIPDomains, Discovery, Addresses, Directory, Search},
+	Derive: deriveServers,
+}
+
+func deriveServers(r *evidence.Reader, _ evidence.None) (ServerList, error) {
+	scope, err := ConfigScope.Get(r, evidence.None{})
+	if err != nil {
+		return ServerList{}, err
+	}
+	if len(scope.Servers) > 0 {
+		l := ServerList{Source: "given", Cite: ConfigScope.Key(evidence.None{})}
+		pools := map[string]string{}
+		if scope.LDAPUser != "" {
+			ad, err := adServers(r)
+			if err != nil && !evidence.Excusable(err) {
+				return ServerList{}, err
+			}
+			for _, s := range ad.List {
+				pools[s.FQDN] = s.Pool
+			}
+		}
+		for _, s := range scope.Servers {
+			l.List = append(l.List, Server{s, pools[s]})
+		}
+		return l, nil
+	}
+	if scope.LDAPUser != "" {
+		ad, err := adServers(r)
+		if err != nil {
+			return ServerList{}, err
+		}
+		if len(ad.List) > 0 {
+			return ad, nil
+		}
+	}
+	return discoveredServers(r)
+}
+
+// adServers reads the pools and the computers of their front ends.
+func adServers(r *evidence.Reader) (ServerList, error) {
+	pools, cite, err := searchBoth(r, "(objectClass=msRTCSIP-Pool)", "dNSHostName")
+	if err != nil {
+		return ServerList{}, err
+	}
+	dir, err := Directory.Get(r, evidence.None{})
+	if err != nil {
+		return ServerList{}, err
+	}
+	l := ServerList{Source: "ad", Cite: cite}
+	for _, p := range pools {
+		q := NewSearch(dir.DC, p.DN, "sub", "(objectClass=msRTCSIP-PoolService)", "msRTCSIP-FrontEndServers")
+		res, err := Search.Get(r, q)
+		if err != nil {
+			return ServerList{}, err
+		}
+		for _, e := range res.Entries {
+			for _, v := range e.Values("msRTCSIP-FrontEndServers") {
+				fqdn, err := computerName(r, dir, string(v))
+				if err != nil {
+					return ServerList{}, err
+				}
+				if fqdn != "" {
+					l.List = append(l.List, Server{fqdn, Host(p.Value("dNSHostName"))})
+				}
+			}
+		}
+	}
+	slices.SortFunc(l.List, func(a, b Server) int { return strings.Compare(a.FQDN, b.FQDN) })
+	l.List = slices.Compact(l.List)
+	return l, nil
+}
+
+// computerName finds the computer above a service connection point: "CN=..,CN=Microsoft,CN=OCS,OU=..".
+func computerName(r *evidence.Reader, dir DirectoryData, scp string) (string, error) {
+	_, rest, ok := strings.Cut(scp, ",CN=Microsoft,")
+	if !ok {
+		return "", nil
+	}
+	res, err := Search.Get(r, NewSearch(dir.DC, rest, "base", "(objectClass=computer)", "dNSHostName"))
+	if err != nil || len(res.Entries) == 0 {
+		return "", err
+	}
+	return Host(res.Entries[0].Value("dNSHostName")), nil
+}
+
+func discoveredServers(r *evidence.Reader) (ServerList, error) {
+	domains, err := SIPDomains.Get(r, evidence.None{})
+	if err != nil {
+		return ServerList{}, err
+	}
+	l := ServerList{Source: "dns"}
+	for _, d := range domains.List {
+		q := DiscoveryQuestion{d, Inside}
+		w, err := Discovery.Get(r, q)
+		if err != nil {
+			return ServerList{}, err
+		}
+		l.Cite = Discovery.Key(q)
+		if len(w.Addresses) == 0 {
+			continue
+		}
+		a, err := Addresses.Get(r, HostQuestion{w.Host, Inside})
+		if err != nil {
+			return ServerList{}, err
+		}
+		if !slices.Contains(l.List, Server{FQDN: a.Canonical}) {
+			l.List = append(l.List, Server{FQDN: a.Canonical})
+		}
+	}
+	if len(l.List) == 0 {
+		return ServerList{}, evidence.FailAt(evidence.NoTarget, "sign-in discovery leads to no server", l.Cite)
+	}
+	return l, nil
+}
+
+// Leads tells whether two lists of addresses have one in common.
+func Leads(a, b []string) bool {
+	return slices.ContainsFunc(a, func(x string) bool { return slices.Contains(b, x) })
+}
+
+// IsAddress tells whether a host is an address literal.
+func IsAddress(host string) bool { _, err := netip.ParseAddr(host); return err == nil }
+
+// Count is "1 server", "2 servers".
+func Count(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
