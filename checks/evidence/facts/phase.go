@@ -41,44 +41,34 @@ func derivePhase(r *evidence.Reader, q ServerQuestion) (PhaseData, error) {
 	if scope.Phase != PhaseAuto && scope.Phase != "" {
 		return PhaseData{Phase: scope.Phase, Why: "asked for with --phase"}, nil
 	}
-	var objects, readable, answers bool
-	var hard error
-	keep := func(err error) {
-		if err != nil && !evidence.Excusable(err) {
-			hard = err
-		}
-	}
+	var objects, answers bool
+	var adErr, sipErr error = evidence.Fail(evidence.NotConfigured, "no account to read AD with"), nil
 	evidence.Parallel(func() {
 		if scope.LDAPUser != "" {
-			var err error
-			objects, err = hasRTCObjects(r, q.FQDN)
-			readable = err == nil
-			if err != nil && !evidence.Excusable(err) {
-				readable = false
-			}
+			objects, adErr = hasRTCObjects(r, q.FQDN)
 		}
 	}, func() {
-		domains, err := SIPDomains.Get(r, evidence.None{})
-		if err != nil {
-			keep(err)
-			return
-		}
-		if len(domains.List) == 0 {
-			return
-		}
-		a, err := Register.Get(r, RegisterQuestion{Endpoint{q.FQDN, SIPPort}, domains.List[0]})
-		keep(err)
-		answers = err == nil && !a.NotSIP
+		answers, sipErr = sipAnswers(r, q.FQDN)
 	})
 	switch {
 	case objects:
 		return PhaseData{Phase: PhasePostInstall, Why: "AD holds its RTC objects"}, nil
 	case answers:
 		return PhaseData{Phase: PhasePostInstall, Why: "SIP answers on its port 5061"}, nil
-	case readable && hard == nil:
+	case adErr == nil && (sipErr == nil || evidence.Excusable(sipErr)):
 		return PhaseData{Phase: PhasePreInstall, Why: "AD was read and holds no RTC objects of it, and SIP does not answer on its port 5061"}, nil
 	}
 	return PhaseData{Phase: PhasePostInstall, Why: "nothing could be read that decides", Assumed: true}, nil
+}
+
+// sipAnswers tells whether SIP answers on the server's own 5061, whatever it says.
+func sipAnswers(r *evidence.Reader, fqdn string) (bool, error) {
+	domains, err := SIPDomains.Get(r, evidence.None{})
+	if err != nil || len(domains.List) == 0 {
+		return false, err
+	}
+	a, err := Register.Get(r, RegisterQuestion{Endpoint{fqdn, SIPPort}, domains.List[0]})
+	return err == nil && !a.NotSIP, err
 }
 
 // hasRTCObjects looks below the computer object for the classes that activation creates (domain.md 1.6).
