@@ -214,11 +214,12 @@ func (f *Finding) ID() string {
 
 // Text is the message with its arguments filled in.
 func (f *Finding) Text() string {
-	s := f.Message.Text
+	var pairs []string
 	for _, a := range f.Args {
-		s = strings.ReplaceAll(s, "{"+a.Name+"}", a.Value)
+		pairs = append(pairs, "{"+a.Name+"}", a.Value)
 	}
-	return s
+	// In one pass: a value may hold braces too.
+	return strings.NewReplacer(pairs...).Replace(f.Message.Text)
 }
 
 // ErrNotApplicable says that the check has nothing to judge on this subject. Wrap it to say why: NotApplicable.

@@ -168,6 +168,16 @@ type Server struct {
 	Pool string `json:"pool,omitempty"`
 }
 
+// Find is the server of that FQDN; a server that is not in the list has no known pool.
+func (l ServerList) Find(fqdn string) Server {
+	for _, s := range l.List {
+		if s.FQDN == fqdn {
+			return s
+		}
+	}
+	return Server{FQDN: fqdn}
+}
+
 // Servers are those given, or those that AD lists, or else the host that sign-in leads to.
 var Servers = &evidence.Kind[evidence.None, ServerList]{
 	Name:   "topology.servers",

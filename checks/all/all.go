@@ -1,0 +1,31 @@
+// Package all lists the families of checks.
+package all
+
+import (
+	"cmp"
+	"slices"
+
+	"ocsdoctor/checks"
+	"ocsdoctor/checks/ad"
+	"ocsdoctor/checks/dns"
+	"ocsdoctor/checks/iis"
+	"ocsdoctor/checks/net"
+	"ocsdoctor/checks/pki"
+	"ocsdoctor/checks/signin"
+)
+
+// Checks are all checks in the order of their ids.
+func Checks() []*checks.Check {
+	out := slices.Concat(ad.Checks(), dns.Checks(), iis.Checks(), net.Checks(), pki.Checks(), signin.Checks())
+	slices.SortFunc(out, func(a, b *checks.Check) int { return cmp.Compare(a.ID, b.ID) })
+	return out
+}
+
+// Families are the names of all families in the order of the alphabet.
+func Families() []string {
+	var out []string
+	for _, c := range Checks() {
+		out = append(out, c.Family())
+	}
+	return slices.Compact(out)
+}

@@ -1,0 +1,12 @@
+package dns
+
+import (
+	"testing"
+
+	"ocsdoctor/checks/checktest"
+)
+
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	checktest.Run(t, Checks())
+}

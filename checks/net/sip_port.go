@@ -1,0 +1,139 @@
+package net
+
+import (
+	"errors"
+	"slices"
+
+	"ocsdoctor/checks"
+	"ocsdoctor/checks/evidence"
+	"ocsdoctor/checks/evidence/facts"
+)
+
+// wrongSIPHost explains that a port is closed where sip.SIP-DOMAIN leads to another machine than the server.
+// It is related by what both cite, so that it never explains the server's own port.
+const wrongSIPHost = "dns/sip-host:wrong-address"
+
+var (
+	refused = &checks.Message{
+		Tag:         "refused",
+		Severity:    checks.Critical,
+		Text:        "{endpoint} refuses the connection: the host is up and nothing listens on the port, or a firewall rejects it",
+		Identity:    []string{"endpoint"},
+		ExplainedBy: []string{wrongSIPHost},
+	}
+	noAnswer = &checks.Message{
+		Tag:         "no-answer",
+		Severity:    checks.Critical,
+		Text:        "{endpoint} does not answer ({result} at {address}): the host is down, or a firewall stands between",
+		Identity:    []string{"endpoint"},
+		ExplainedBy: []string{wrongSIPHost},
+	}
+)
+
+var _ = register(&checks.Check{
+	ID:       "net/sip-port",
+	Title:    "the OCS server accepts connections on the SIP port 5061",
+	Scope:    checks.ScopeServer,
+	Phases:   checks.PostInstall,
+	Needs:    []evidence.AnyKind{facts.NetConnect, facts.SIPDomains, facts.Servers, facts.Discovery, facts.Addresses},
+	Messages: []*checks.Message{refused, noAnswer},
+	Run: func(p *checks.Pass) error {
+		own := facts.Endpoint{Host: p.Subject.Name, Port: facts.SIPPort}
+		var ownErr, hostsErr error
+		evidence.Parallel(func() {
+			ownErr = judge(p, own)
+		}, func() {
+			var hosts []string
+			var fns []func()
+			hosts, hostsErr = signInHosts(p)
+			errs := make([]error, len(hosts))
+			for i, h := range hosts {
+				fns = append(fns, func() {
+					q := facts.LookupQuestion{Name: h, Type: "A", View: facts.Inside}
+					errs[i] = judge(p, facts.Endpoint{Host: h, Port: facts.SIPPort}, facts.DNSLookup.Key(q))
+				})
+			}
+			evidence.Parallel(fns...)
+			hostsErr = errors.Join(append(errs, hostsErr)...)
+		})
+		return errors.Join(ownErr, hostsErr)
+	},
+})
+
+// judge connects to an endpoint. The facts cited are those beside the connect by which the endpoint was found.
+func judge(p *checks.Pass, e facts.Endpoint, cites ...evidence.Key) error {
+	c, err := facts.NetConnect.Get(p.Facts, e)
+	if err != nil || c.Result == facts.Connected {
+		return err
+	}
+	address := e.Host
+	if n := len(c.Addresses); n > 0 {
+		address = c.Addresses[n-1]
+	}
+	msg := noAnswer
+	if c.Result == facts.Refused {
+		msg = refused
+	}
+	p.Report(msg, append([]evidence.Key{facts.NetConnect.Key(e)}, cites...), checks.A("endpoint", e), checks.A("result", c.Result),
+		checks.A("address", address), checks.A("host", e.Host), checks.A("server", p.Subject.Name), checks.A("port", e.Port))
+	return nil
+}
+
+// signInHosts are the hosts on port 5061 that sign-in leads to and that are none of the OCS servers, such as
+// the address of a load balancer. They belong to the deployment and are judged with its first server.
+func signInHosts(p *checks.Pass) ([]string, error) {
+	domains, err := facts.SIPDomains.Get(p.Facts, evidence.None{})
+	var f *evidence.Failure
+	if errors.As(err, &f) && f.Reason == evidence.NotConfigured {
+		p.Excuse(err, "without a SIP domain there is no sign-in to follow: the server's own port is all there is to judge")
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	servers, err := facts.Servers.Get(p.Facts, evidence.None{})
+	if err != nil {
+		return nil, err
+	}
+	if len(servers.List) == 0 || servers.List[0].FQDN != p.Subject.Name {
+		return nil, nil
+	}
+	taken, err := serverAddresses(p, servers.List)
+	if err != nil {
+		return nil, err
+	}
+	walks := make([]facts.DiscoveryWalk, len(domains.List))
+	errs := make([]error, len(domains.List))
+	var fns []func()
+	for i, d := range domains.List {
+		fns = append(fns, func() {
+			walks[i], errs[i] = facts.Discovery.Get(p.Facts, facts.DiscoveryQuestion{Domain: d, View: facts.Inside})
+		})
+	}
+	evidence.Parallel(fns...)
+	var hosts []string
+	for _, w := range walks {
+		if w.Port == facts.SIPPort && len(w.Addresses) > 0 && !facts.Leads(w.Addresses, taken) && !slices.Contains(hosts, w.Host) {
+			hosts = append(hosts, w.Host)
+		}
+	}
+	return hosts, errors.Join(errs...)
+}
+
+// serverAddresses are the addresses of all OCS servers.
+func serverAddresses(p *checks.Pass, servers []facts.Server) ([]string, error) {
+	found := make([]facts.HostAddresses, len(servers))
+	errs := make([]error, len(servers))
+	var fns []func()
+	for i, s := range servers {
+		fns = append(fns, func() {
+			found[i], errs[i] = facts.Addresses.Get(p.Facts, facts.HostQuestion{Host: s.FQDN, View: facts.Inside})
+		})
+	}
+	evidence.Parallel(fns...)
+	var out []string
+	for _, a := range found {
+		out = append(out, a.Addresses...)
+	}
+	return out, errors.Join(errs...)
+}

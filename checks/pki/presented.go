@@ -1,0 +1,125 @@
+package pki
+
+import (
+	"crypto/x509"
+	"errors"
+	"slices"
+
+	"ocsdoctor/checks"
+	"ocsdoctor/checks/evidence"
+	"ocsdoctor/checks/evidence/certs"
+	"ocsdoctor/checks/evidence/facts"
+)
+
+// webPort is where IIS serves the web components of OCS (domain.md 10).
+const webPort = 443
+
+// handshake reads what an endpoint presents. Without a certificate that can be read there is nothing to judge.
+func handshake(r *evidence.Reader, e facts.Endpoint) (facts.Handshake, error) {
+	h, err := facts.TLSHandshake.Get(r, e)
+	if err != nil {
+		return facts.Handshake{}, err
+	}
+	key := facts.TLSHandshake.Key(e)
+	switch {
+	case len(h.Chain) == 0:
+		return facts.Handshake{}, evidence.FailAt(evidence.NoTarget, e.String()+" presents no certificate: "+h.Problem(), key)
+	case h.Chain[0].Problem != "":
+		return facts.Handshake{}, evidence.FailAt(evidence.Protocol, "the certificate on "+e.String()+" cannot be read: "+h.Chain[0].Problem, key)
+	}
+	return h, nil
+}
+
+// chain is what one or more endpoints of a server send: its own certificate and those above it.
+type chain struct {
+	endpoints []string
+	cites     []evidence.Key
+	sent      []facts.Certificate
+	leaf      *x509.Certificate
+	// above are those sent beside the leaf.
+	above []*x509.Certificate
+}
+
+// presented reads the chains on the SIP port and on the HTTPS port, each distinct one once. An HTTPS port that is closed
+// presents nothing; iis/https-443 speaks of that. What could be read is returned beside the error.
+func presented(p *checks.Pass) ([]*chain, error) {
+	sip, web := facts.Endpoint{Host: p.Subject.Name, Port: facts.SIPPort}, facts.Endpoint{Host: p.Subject.Name, Port: webPort}
+	var found [2]*chain
+	var errs [2]error
+	evidence.Parallel(func() {
+		found[0], errs[0] = chainAt(p.Facts, sip)
+	}, func() {
+		c, err := facts.NetConnect.Get(p.Facts, web)
+		if err != nil || c.Result != facts.Connected {
+			errs[1] = err
+			return
+		}
+		found[1], errs[1] = chainAt(p.Facts, web)
+	})
+	var out []*chain
+	for _, c := range found {
+		switch {
+		case c == nil:
+		case len(out) == 1 && slices.EqualFunc(out[0].sent, c.sent, sameCertificate):
+			out[0].endpoints, out[0].cites = append(out[0].endpoints, c.endpoints...), append(out[0].cites, c.cites...)
+		default:
+			out = append(out, c)
+		}
+	}
+	return out, errors.Join(errs[:]...)
+}
+
+func sameCertificate(a, b facts.Certificate) bool { return string(a.DER) == string(b.DER) }
+
+func chainAt(r *evidence.Reader, e facts.Endpoint) (*chain, error) {
+	h, err := handshake(r, e)
+	if err != nil {
+		return nil, err
+	}
+	c := &chain{endpoints: []string{e.String()}, cites: []evidence.Key{facts.TLSHandshake.Key(e)}, sent: h.Chain}
+	for i, sent := range h.Chain {
+		parsed, err := certs.Parse(sent.DER)
+		switch {
+		case err != nil:
+			return nil, evidence.FailAt(evidence.Protocol, "a certificate of the chain on "+e.String()+" cannot be read: "+err.Error(), c.cites[0])
+		case i == 0:
+			c.leaf = parsed
+		default:
+			c.above = append(c.above, parsed)
+		}
+	}
+	return c, nil
+}
+
+// anchors are the trust anchors known to the scan.
+type anchors struct {
+	list []*x509.Certificate
+	// unread counts those that cannot be read, one of which may be the one that is looked for.
+	unread int
+	read   []string
+}
+
+func knownAnchors(p *checks.Pass) (anchors, error) {
+	l, err := facts.Anchors.Get(p.Facts, evidence.None{})
+	if err != nil {
+		return anchors{}, err
+	}
+	a := anchors{read: l.Read}
+	for _, known := range l.Anchors {
+		c, err := certs.Parse(known.DER)
+		if err != nil {
+			a.unread++
+			continue
+		}
+		a.list = append(a.list, c)
+	}
+	return a, nil
+}
+
+// certificateArgs are the arguments that describe a certificate and where it is presented.
+func certificateArgs(p *checks.Pass, c facts.Certificate, endpoints string) []checks.Arg {
+	return []checks.Arg{
+		checks.A("server", p.Subject.Name), checks.A("endpoints", endpoints), checks.A("subject", c.Subject), checks.A("issuer", c.Issuer),
+		checks.A("thumbprint", c.Thumbprint), checks.A("notBefore", date(c.NotBefore)), checks.A("notAfter", date(c.NotAfter)),
+	}
+}

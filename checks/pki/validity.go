@@ -1,0 +1,151 @@
+package pki
+
+import (
+	"bytes"
+	"crypto/x509"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"ocsdoctor/checks"
+	"ocsdoctor/checks/evidence"
+	"ocsdoctor/checks/evidence/certs"
+	"ocsdoctor/checks/evidence/facts"
+)
+
+const day = 24 * time.Hour
+
+// dates are the messages on the dates of a kind of certificate. soon is how long before its end a renewal is due.
+type dates struct {
+	expired, notYetValid, expiresSoon *checks.Message
+	soon                              time.Duration
+}
+
+func datesMessage(tag string, severity checks.Severity, text string) *checks.Message {
+	return &checks.Message{Tag: tag, Severity: severity, Text: text, Identity: []string{"thumbprint"}}
+}
+
+var (
+	leafDates = dates{
+		expired:     datesMessage("expired", checks.Critical, "the certificate of {subject} on {endpoints} expired on {notAfter}"),
+		notYetValid: datesMessage("not-yet-valid", checks.Critical, "the certificate of {subject} on {endpoints} is not valid before {notBefore}"),
+		expiresSoon: datesMessage("expires-soon", checks.Warning, "the certificate of {subject} on {endpoints} expires on {notAfter}, in {days} days"),
+		soon:        30 * day, // time to request a certificate and to choose when to assign it (domain.md 4.5)
+	}
+	caDates = dates{
+		expired:     datesMessage("ca-expired", checks.Critical, "the CA certificate of {subject}, above the certificate on {endpoints}, expired on {notAfter}"),
+		notYetValid: datesMessage("ca-not-yet-valid", checks.Critical, "the CA certificate of {subject}, above the certificate on {endpoints}, is not valid before {notBefore}"),
+		expiresSoon: datesMessage("ca-expires-soon", checks.Warning, "the CA certificate of {subject}, above the certificate on {endpoints}, expires on {notAfter}, in {days} days"),
+		soon:        90 * day, // a renewed CA has to reach every machine before it issues (domain.md 4.5)
+	}
+)
+
+var _ = register(&checks.Check{
+	ID:     "pki/validity",
+	Title:  "the certificates that the OCS server presents, and the CAs above them, are within their dates",
+	Scope:  checks.ScopeServer,
+	Phases: checks.PostInstall,
+	Needs:  []evidence.AnyKind{facts.NetConnect, facts.TLSHandshake, facts.Anchors},
+	Messages: []*checks.Message{
+		leafDates.expired, leafDates.notYetValid, leafDates.expiresSoon, caDates.expired, caDates.notYetValid, caDates.expiresSoon,
+	},
+	Run: func(p *checks.Pass) error {
+		var chains []*chain
+		var known anchors
+		var chainErr, anchorErr error
+		evidence.Parallel(
+			func() { chains, chainErr = presented(p) },
+			func() { known, anchorErr = knownAnchors(p) },
+		)
+		var f *evidence.Failure
+		if errors.As(anchorErr, &f) && f.Reason == evidence.NotConfigured {
+			p.Excuse(anchorErr, "what the server presents is judged; the root that it does not present is pki/chain-trusted's matter")
+			anchorErr = nil
+		}
+		for _, d := range datedCertificates(chains, known.list, p.Now) {
+			d.judge(p)
+		}
+		return errors.Join(chainErr, anchorErr)
+	},
+})
+
+// dated is a certificate whose dates are judged, once for all endpoints whose chain it is in.
+type dated struct {
+	certificate *x509.Certificate
+	messages    dates
+	endpoints   []string
+	cites       []evidence.Key
+}
+
+// datedCertificates are the distinct certificates of all chains, each with the endpoints that depend on it.
+func datedCertificates(chains []*chain, known []*x509.Certificate, now time.Time) []*dated {
+	var out []*dated
+	add := func(c *x509.Certificate, m dates, on *chain) {
+		i := slices.IndexFunc(out, func(d *dated) bool { return bytes.Equal(d.certificate.Raw, c.Raw) })
+		if i < 0 {
+			i, out = len(out), append(out, &dated{certificate: c, messages: m})
+		}
+		out[i].endpoints, out[i].cites = append(out[i].endpoints, on.endpoints...), append(out[i].cites, on.cites...)
+		sent := func(s facts.Certificate) bool { return bytes.Equal(s.DER, c.Raw) }
+		if key := facts.Anchors.Key(evidence.None{}); !slices.ContainsFunc(on.sent, sent) && !slices.Contains(out[i].cites, key) {
+			out[i].cites = append(out[i].cites, key)
+		}
+	}
+	for _, c := range chains {
+		add(c.leaf, leafDates, c)
+		for _, issuer := range issuers(c, known, now) {
+			add(issuer, caDates, c)
+		}
+	}
+	return out
+}
+
+// issuers are the CA certificates that a client depends on: those of the trusted chain, or all that were sent when none
+// is found. Of a CA that was renewed with its key, the certificate in force counts: Windows takes that one.
+func issuers(c *chain, known []*x509.Certificate, now time.Time) []*x509.Certificate {
+	above := c.above
+	if res := certs.Chains(c.leaf, c.above, known); res.Problem == certs.Trusted {
+		above = res.Chain[1:]
+	}
+	out := make([]*x509.Certificate, len(above))
+	for i, issuer := range above {
+		out[i] = issuer
+		for _, other := range slices.Concat(c.above, known) {
+			same := bytes.Equal(other.RawSubject, issuer.RawSubject) && bytes.Equal(other.RawSubjectPublicKeyInfo, issuer.RawSubjectPublicKeyInfo)
+			if same && inForce(other, now) && (!inForce(out[i], now) || other.NotAfter.After(out[i].NotAfter)) {
+				out[i] = other
+			}
+		}
+	}
+	return out
+}
+
+func inForce(c *x509.Certificate, now time.Time) bool {
+	return !now.Before(c.NotBefore) && !now.After(c.NotAfter)
+}
+
+func (d *dated) judge(p *checks.Pass) {
+	c := d.certificate
+	left := c.NotAfter.Sub(p.Now)
+	var msg *checks.Message
+	switch {
+	case p.Now.Before(c.NotBefore):
+		msg = d.messages.notYetValid
+	case left < 0:
+		msg = d.messages.expired
+	case left < d.messages.soon:
+		msg = d.messages.expiresSoon
+	default:
+		return
+	}
+	args := certificateArgs(p, certs.Describe(c.Raw), strings.Join(d.endpoints, ", "))
+	web := ""
+	if slices.Contains(d.endpoints, facts.JoinHostPort(p.Subject.Name, webPort)) {
+		web = "yes"
+	}
+	p.Report(msg, d.cites, append(args, checks.A("days", int(left/day)), checks.A("web", web))...)
+}
+
+// date writes a point in time as the fields of a certificate have it, to the minute and in UTC.
+func date(t time.Time) string { return t.UTC().Format("2006-01-02 15:04 UTC") }

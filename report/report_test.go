@@ -1,0 +1,470 @@
+package report_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/santhosh-tekuri/jsonschema/v6"
+
+	"ocsdoctor/report"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func base() *report.Report {
+	return &report.Report{
+		Schema: report.Schema, Tool: report.Tool{Name: "ocsdoctor", Version: "0.1.0"},
+		Deployment: report.Deployment{Name: "todorovic.adds", ADDomain: "todorovic.adds", SIPDomains: []string{"todorovic.fr"}, Servers: []string{"ocs.todorovic.adds"}},
+		Phase:      "post-install", Phases: []report.Phase{{Server: "ocs.todorovic.adds", Phase: "post-install", Why: "SIP answers on its port 5061"}},
+		Vantage:   report.Vantage{Host: "admin-pc", User: `TODOROVIC\svc`, DNS: []string{"inside#1=192.168.1.10:53"}},
+		StartedAt: time.Date(2010, 5, 4, 8, 0, 0, 0, time.UTC), DurationMs: 412, Verdict: "pass", FailOn: "error",
+		Summary: map[string]int{"pass": 0, "warn": 0, "fail": 0, "skip": 0, "unknown": 0, "error": 0, "waived": 0},
+		Roots:   []string{}, Missing: []report.Missing{}, Results: []report.Result{}, Notes: []string{},
+	}
+}
+
+func add(r *report.Report, status, check, subject, reason string, findings ...report.Finding) {
+	if findings == nil {
+		findings = []report.Finding{}
+	}
+	res := report.Result{Check: check, Title: "an expectation of " + check, Subject: report.Subject{Scope: "server", Name: subject}, Status: status, Reason: reason, Findings: findings, DurationMs: 12}
+	if status == "unknown" {
+		res.RootFact = "net.connect(ocs.todorovic.adds:5061)"
+	}
+	r.Results = append(r.Results, res)
+	r.Summary[status]++
+}
+
+func finding(id, tag, severity, text string, of ...string) report.Finding {
+	if of == nil {
+		of = []string{}
+	}
+	return report.Finding{
+		ID: id, Tag: tag, Severity: severity, Text: text, Args: map[string]string{"server": "ocs.todorovic.adds"}, ConsequenceOf: of,
+		Cites: []string{"net.connect(ocs.todorovic.adds:5061)"}, Explanation: "Users cannot sign in.",
+		Fix: "Start the service on `ocs.todorovic.adds`; it interrupts nobody, since nobody is signed in while it is stopped:\n\n    net start RtcSrv\n\n- Then look again with this same scan.\n- It worked when port 5061 answers.",
+	}
+}
+
+func healthy() *report.Report {
+	r := base()
+	add(r, "pass", "ad/dc-reachable", "todorovic.adds", "")
+	add(r, "pass", "dns/sip-host", "todorovic.fr", "", finding("00000000000a", "unused-missing", "notice", "sip.todorovic.fr leads nowhere; clients of today do not need it"))
+	add(r, "skip", "pki/chain-trusted", "ocs.todorovic.adds", "not configured: no trust anchors are known: give --roots FILE.pem")
+	return r
+}
+
+func broken() *report.Report {
+	r := base()
+	add(r, "fail", "net/sip-port", "ocs.todorovic.adds", "", finding("000000000001", "refused", "critical", "ocs.todorovic.adds:5061 refuses the connection: the host is up and nothing listens on the port, or a firewall rejects it"))
+	add(r, "fail", "pki/validity", "ocs.todorovic.adds", "", finding("000000000002", "expired", "critical", "the certificate CN=ocs.todorovic.adds on ocs.todorovic.adds:443 expired on 2010-05-01"))
+	add(r, "fail", "signin/other", "ocs.todorovic.adds", "", finding("000000000003", "gone", "error", "sign-in does not work", "000000000001"))
+	add(r, "unknown", "signin/challenge", "ocs.todorovic.adds", "ocs.todorovic.adds:5061: the connection is refused")
+	add(r, "unknown", "ad/dc-reachable", "todorovic.adds", "dc1.todorovic.adds:389/tcp stays silent")
+	waived := finding("000000000004", "refused", "error", "ocs.todorovic.adds:443 refuses the connection")
+	waived.Waiver = &report.Waiver{Reason: "the web server moves", Until: "2010-06-01", By: "m.t"}
+	add(r, "fail", "iis/https-443", "ocs.todorovic.adds", "", waived)
+	add(r, "warn", "dns/sip-internal-tls-srv", "todorovic.fr", "", finding("000000000005", "missing", "warning", "_sipinternaltls._tcp.todorovic.fr does not exist"))
+	r.Roots = []string{"000000000001", "000000000002", "000000000004", "000000000005"}
+	r.Missing = []report.Missing{
+		{Fact: "net.address(dc1.todorovic.adds:389/tcp)", Reason: "timeout", Detail: "dc1.todorovic.adds:389/tcp stays silent", Checks: []string{"ad/dc-reachable"}},
+		{Fact: "net.connect(ocs.todorovic.adds:5061)", Reason: "no-target", Detail: "the connection is refused", Under: "000000000001", Checks: []string{"signin/challenge"}},
+	}
+	r.Notes = []string{"the waiver for dns/sip-host is not used: nothing was found that it covers"}
+	r.Verdict, r.ExitCode, r.Summary["waived"] = "fail", 1, 1
+	return r
+}
+
+const evil = "a\x1b[31mred\x07 <script>alert(1)</script> ]]> \u202eevil\u2028 \xff \r\n{{.x}} "
+
+func hostile() *report.Report {
+	r := base()
+	f := finding("000000000001", "refused", "critical", evil+strings.Repeat("x", 10_000))
+	f.Cites, f.Fix, f.Explanation = []string{evil}, evil+"\n\n    "+evil+"\n\n<img src=x onerror=y> [a](javascript:b)", evil
+	add(r, "fail", "net/sip-port", evil, "", f)
+	add(r, "unknown", "ad/dc-reachable", "todorovic.adds", evil)
+	r.Missing = []report.Missing{{Fact: evil, Reason: "timeout", Detail: evil, Checks: []string{"ad/dc-reachable"}}}
+	r.Roots, r.Notes, r.Deployment.Name, r.Vantage.Host, r.Vantage.User = []string{f.ID}, []string{evil}, evil, evil, evil
+	r.Verdict, r.ExitCode = "fail", 1
+	return r
+}
+
+var samples = map[string]func() *report.Report{"healthy": healthy, "broken": broken, "hostile": hostile}
+
+func written(t *testing.T, r *report.Report, format string) string {
+	t.Helper()
+	var b bytes.Buffer
+	var err error
+	switch format {
+	case "json":
+		err = r.WriteJSON(&b)
+	case "junit":
+		err = r.WriteJUnit(&b)
+	case "html":
+		err = r.WriteHTML(&b)
+	case "console":
+		err = r.WriteConsole(&b, report.ConsoleOptions{Width: 80})
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func TestGolden(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"healthy", "broken"} {
+		for _, format := range []string{"console", "html", "junit"} {
+			got := written(t, samples[name](), format)
+			file := filepath.Join("testdata", name+"."+format)
+			if *update {
+				if err := os.MkdirAll("testdata", 0o755); err != nil {
+					t.Fatal(err)
+				}
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("%s differs (run with -update and read the change):\n%s", file, diff)
+			}
+		}
+	}
+}
+
+func TestConsoleFitsItsWidth(t *testing.T) {
+	t.Parallel()
+	for _, line := range strings.Split(written(t, broken(), "console"), "\n") {
+		if n := utf8.RuneCountInString(line); n > 80 {
+			t.Errorf("%d characters: %s", n, line)
+		}
+	}
+}
+
+// A command must stay one line, to be copied.
+func TestConsoleNeverWrapsACommand(t *testing.T) {
+	t.Parallel()
+	r := broken()
+	command := "dnscmd dc1.todorovic.adds /recordadd todorovic.fr _sipinternaltls._tcp SRV 0 0 5061 sip.todorovic.fr."
+	r.Results[0].Findings[0].Fix = "Add it:\n\n    " + command
+	if !strings.Contains(written(t, r, "console"), "    "+command+"\n") {
+		t.Error("the command was broken")
+	}
+}
+
+func TestConsoleColoursOnlyWhenAsked(t *testing.T) {
+	t.Parallel()
+	var plain, coloured bytes.Buffer
+	if err := broken().WriteConsole(&plain, report.ConsoleOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	if err := broken().WriteConsole(&coloured, report.ConsoleOptions{Color: true}); err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(plain.String(), "\x1b") {
+		t.Error("there is colour in the plain form")
+	}
+	stripped := regexp.MustCompile("\x1b\\[[0-9;]*m").ReplaceAllString(coloured.String(), "")
+	if diff := cmp.Diff(plain.String(), stripped); diff != "" || !strings.Contains(coloured.String(), "\x1b[") {
+		t.Errorf("colour changes more than colour:\n%s", diff)
+	}
+}
+
+func TestQuietIsTheRootsAndTheVerdict(t *testing.T) {
+	t.Parallel()
+	var b bytes.Buffer
+	if err := broken().WriteConsole(&b, report.ConsoleOptions{Quiet: true, Width: 200}); err != nil {
+		t.Fatal(err)
+	}
+	if lines := strings.Count(b.String(), "\n"); lines != 5 {
+		t.Errorf("%d lines for four roots and a verdict:\n%s", lines, b.String())
+	}
+}
+
+// Text from the network reaches no reader as anything but text.
+func TestHostileTextIsShownNotSent(t *testing.T) {
+	t.Parallel()
+	for _, format := range []string{"console", "html", "junit"} {
+		out := written(t, hostile(), format)
+		for _, bad := range []string{"\x1b", "\x07", "\u202e", "\u2028", "\r", "<script", "<img", "javascript:", "\xff"} {
+			if format == "console" && strings.HasPrefix(bad, "<") || format != "html" && bad == "javascript:" {
+				continue
+			}
+			if strings.Contains(out, bad) {
+				t.Errorf("%s sends %q", format, bad)
+			}
+		}
+		if !strings.Contains(out, `\x1b`) || !strings.Contains(out, `\u202e`) {
+			t.Errorf("%s does not show what it holds back", format)
+		}
+		if !utf8.ValidString(out) {
+			t.Errorf("%s is not UTF-8", format)
+		}
+	}
+}
+
+func TestPrintable(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"plain é 日本": "plain é 日本", "a\tb\n": `a\x09b\x0a`, "\x7f\u0085": `\x7f\x85`, "\xffx": `\xffx`, "\u202ex": `\u202ex`, "�": "�",
+	} {
+		if got := report.Printable(in); got != want {
+			t.Errorf("%q is %q, want %q", in, got, want)
+		}
+	}
+}
+
+func TestJSONIsAsItsSchemaSays(t *testing.T) {
+	t.Parallel()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(report.JSONSchema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource("report.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := c.Compile("report.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, make := range samples {
+		v, err := jsonschema.UnmarshalJSON(strings.NewReader(written(t, make(), "json")))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(v); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+	bad := broken()
+	bad.Verdict = "fine"
+	v, err := jsonschema.UnmarshalJSON(strings.NewReader(written(t, bad, "json")))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if schema.Validate(v) == nil {
+		t.Error("the schema takes any verdict")
+	}
+}
+
+func TestAReportIsReadBackWhole(t *testing.T) {
+	t.Parallel()
+	text := written(t, broken(), "json")
+	back, err := report.Read(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(text, written(t, back, "json")); diff != "" {
+		t.Error(diff)
+	}
+	for name, text := range map[string]string{"no JSON": "hello", "another schema": `{"schema": "x"}`, "no verdict": `{"schema": "ocsdoctor.report/1"}`} {
+		if _, err := report.Read(strings.NewReader(text)); err == nil {
+			t.Errorf("%s was taken", name)
+		}
+	}
+}
+
+// junitNode is an element with all its attributes and children.
+type junitNode struct {
+	XMLName  xml.Name
+	Attrs    []xml.Attr  `xml:",any,attr"`
+	Children []junitNode `xml:",any"`
+	Text     string      `xml:",chardata"`
+}
+
+func (n junitNode) attr(name string) string {
+	for _, a := range n.Attrs {
+		if a.Name.Local == name {
+			return a.Value
+		}
+	}
+	return ""
+}
+
+func (n junitNode) count(name string) int {
+	c := 0
+	for _, ch := range n.Children {
+		if ch.XMLName.Local == name {
+			c++
+		}
+	}
+	return c
+}
+
+// The rules of the strict schema: what each element must and may hold, in which order, and counts that are true.
+func TestJUnitIsStrict(t *testing.T) {
+	t.Parallel()
+	required := map[string][]string{
+		"testsuite": {"name", "package", "id", "timestamp", "hostname", "tests", "failures", "errors", "skipped", "time"},
+		"testcase":  {"name", "classname", "time"}, "failure": {"type", "message"}, "error": {"type", "message"}, "skipped": {"message"},
+	}
+	var attributes func(t *testing.T, n junitNode)
+	attributes = func(t *testing.T, n junitNode) {
+		var got []string
+		for _, a := range n.Attrs {
+			got = append(got, a.Name.Local)
+		}
+		if want := required[n.XMLName.Local]; want != nil && !slices.Equal(got, want) {
+			t.Errorf("%s has the attributes %v, want %v", n.XMLName.Local, got, want)
+		}
+		for _, c := range n.Children {
+			attributes(t, c)
+		}
+	}
+	for name, make := range samples {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := make()
+			var root junitNode
+			if err := xml.Unmarshal([]byte(written(t, r, "junit")), &root); err != nil {
+				t.Fatal(err)
+			}
+			attributes(t, root)
+			cases, seen := 0, map[string]bool{}
+			for i, s := range root.Children {
+				if s.XMLName.Local != "testsuite" || s.attr("id") != strconv.Itoa(i) || s.attr("package") != "ocsdoctor" {
+					t.Errorf("child %d is %s, id %s", i, s.XMLName.Local, s.attr("id"))
+				}
+				if !regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d$`).MatchString(s.attr("timestamp")) {
+					t.Errorf("timestamp %q", s.attr("timestamp"))
+				}
+				var order []string
+				counts := map[string]int{}
+				for _, ch := range s.Children {
+					if ch.XMLName.Local != "testcase" || len(order) == 0 || order[len(order)-1] != "testcase" {
+						order = append(order, ch.XMLName.Local)
+					}
+					if ch.XMLName.Local != "testcase" {
+						continue
+					}
+					cases++
+					id := ch.attr("classname") + " " + ch.attr("name")
+					if seen[id] {
+						t.Errorf("%s is there twice", id)
+					}
+					seen[id] = true
+					if len(ch.Children) > 1 {
+						t.Errorf("%s has %d outcomes", id, len(ch.Children))
+					}
+					for _, outcome := range ch.Children {
+						counts[outcome.XMLName.Local]++
+					}
+				}
+				if want := []string{"properties", "testcase", "system-out", "system-err"}; !slices.Equal(order, want) {
+					t.Errorf("the order is %v", order)
+				}
+				for attr, element := range map[string]string{"failures": "failure", "errors": "error", "skipped": "skipped"} {
+					if s.attr(attr) != strconv.Itoa(counts[element]) {
+						t.Errorf("%s says %s, there are %d", attr, s.attr(attr), counts[element])
+					}
+				}
+				if s.attr("tests") != strconv.Itoa(s.count("testcase")) {
+					t.Errorf("tests says %s", s.attr("tests"))
+				}
+			}
+			if cases != len(r.Results)+1 {
+				t.Errorf("%d cases for %d results and the run", cases, len(r.Results))
+			}
+		})
+	}
+}
+
+func TestJUnitOutcomes(t *testing.T) {
+	t.Parallel()
+	var root junitNode
+	if err := xml.Unmarshal([]byte(written(t, broken(), "junit")), &root); err != nil {
+		t.Fatal(err)
+	}
+	got := map[string]string{}
+	for _, s := range root.Children {
+		for _, c := range s.Children {
+			if c.XMLName.Local == "testcase" {
+				outcome := "passed"
+				if len(c.Children) > 0 {
+					outcome = c.Children[0].XMLName.Local + " " + c.Children[0].attr("message")
+				}
+				check, _, _ := strings.Cut(c.attr("name"), " ")
+				got[check] = outcome
+			}
+		}
+	}
+	for check, want := range map[string]string{
+		"net/sip-port": "failure ocs.todorovic.adds:5061 refuses", "signin/challenge": "error ", "iis/https-443": "skipped waived until 2010-06-01 by m.t",
+		"dns/sip-internal-tls-srv": "passed", "run": "passed",
+	} {
+		if !strings.HasPrefix(got[check], want) {
+			t.Errorf("%s is %q, want %q", check, got[check], want)
+		}
+	}
+}
+
+func TestHTMLStandsAlone(t *testing.T) {
+	t.Parallel()
+	page := written(t, broken(), "html")
+	for _, bad := range []string{"<script", "src=", "@import", "url(", "http://", "<link"} {
+		if strings.Contains(page, bad) {
+			t.Errorf("the page holds %q", bad)
+		}
+	}
+	for _, want := range []string{`lang="en"`, "<title>todorovic.adds", "<h1>", "<caption>", `scope="col"`, "<main>", "net start RtcSrv", "CRITICAL", "Could not look", "waived until"} {
+		if !strings.Contains(page, want) {
+			t.Errorf("the page lacks %q", want)
+		}
+	}
+	if first, second := strings.Index(page, "refuses the connection"), strings.Index(page, "expired on"); first < 0 || second < first {
+		t.Error("the roots are not in order")
+	}
+}
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errors.New("disk full") }
+
+func TestAWriteErrorIsReturned(t *testing.T) {
+	t.Parallel()
+	r := broken()
+	for name, err := range map[string]error{
+		"console": r.WriteConsole(fullDisk{}, report.ConsoleOptions{}), "json": r.WriteJSON(fullDisk{}), "junit": r.WriteJUnit(fullDisk{}), "html": r.WriteHTML(fullDisk{}),
+	} {
+		if err == nil {
+			t.Errorf("%s says nothing", name)
+		}
+	}
+}
+
+func FuzzRead(f *testing.F) {
+	b, err := json.Marshal(broken())
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(b)
+	f.Add([]byte(`{"schema":"ocsdoctor.report/1","verdict":"pass","roots":["x"]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		r, err := report.Read(bytes.NewReader(b))
+		if err != nil {
+			return
+		}
+		for _, format := range []string{"json", "junit", "html", "console"} {
+			written(t, r, format)
+		}
+	})
+}
