@@ -56,7 +56,7 @@ func walkKey(p *checks.Pass, view string) evidence.Key {
 	return facts.Discovery.Key(facts.DiscoveryQuestion{Domain: p.Subject.Name, View: view})
 }
 
-// expectedPorts are where a client of a view may be sent over TLS: the front end inside, the Access Edge outside (domain.md 3.1).
+// expectedPorts are where a client of a view may be sent over TLS: the front end inside, the Access Edge outside.
 func expectedPorts(view string) []int {
 	if view == facts.Outside {
 		return []int{443, facts.SIPPort}

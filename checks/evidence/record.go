@@ -59,8 +59,10 @@ func asFailure(err error, self Key) *Failure {
 // Record is one fact as it was gathered: a value or a failure, with its lineage and the story of how it came about.
 type Record struct {
 	Key Key `json:"key"`
-	// Needs are the facts that the gatherer read, in the order of their keys.
-	Needs []Key `json:"needs,omitempty"`
+	// Needs are all gathered facts that it rests on, at first hand or not, and Through the derived ones that lie
+	// between; both in the order of their keys. The store fills them in.
+	Needs   []Key `json:"needs,omitempty"`
+	Through []Key `json:"through,omitempty"`
 	// Via names the source: "live", "example", ...
 	Via string    `json:"via"`
 	At  time.Time `json:"at"`
@@ -101,13 +103,23 @@ func (l Layered) Fetch(ctx context.Context, req Request) *Record {
 	return l.Next.Fetch(ctx, req)
 }
 
-// Recorded is a source of recorded facts: replay and examples. A question it does not hold is not-recorded.
+// Recorded is a source of recorded facts: replay and examples. A question it does not hold is not-recorded, and so is one
+// whose answer rests on a fact that it does not hold.
 type Recorded map[Key]*Record
 
 // Fetch implements Source.
 func (s Recorded) Fetch(_ context.Context, req Request) *Record {
-	if rec, ok := s[req.Key]; ok {
-		return rec
+	missing := func(k Key) *Record {
+		return &Record{Key: req.Key, Via: "recorded", Failure: FailAt(NotRecorded, "the recording does not hold "+k.String(), k)}
 	}
-	return &Record{Key: req.Key, Via: "recorded", Failure: Fail(NotRecorded, "the recording does not hold "+req.Key.String())}
+	rec, ok := s[req.Key]
+	if !ok {
+		return missing(req.Key)
+	}
+	for _, k := range rec.Needs {
+		if s[k] == nil {
+			return missing(k)
+		}
+	}
+	return rec
 }

@@ -2,7 +2,9 @@ package evidence
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
 	"strings"
@@ -22,11 +24,12 @@ type Store struct {
 }
 
 type entry struct {
-	done  chan struct{}
-	rec   *Record // nil for a derived fact
-	value any
-	fail  *Failure
-	needs []Key
+	done    chan struct{}
+	derived bool
+	rec     *Record // nil for a derived fact
+	value   any
+	fail    *Failure
+	needs   []Key
 }
 
 // NewStore makes the store of one run. ctx is the run's: when it ends, every gathering ends.
@@ -84,12 +87,31 @@ func (s *Store) Lineage(keys []Key) map[Key]bool {
 	return seen
 }
 
+// split sorts a lineage into gathered and derived facts.
+func (s *Store) split(lineage map[Key]bool) (gathered, derived []Key) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, k := range sortKeys(slices.Collect(maps.Keys(lineage))) {
+		if e := s.entries[k]; e != nil && e.derived {
+			derived = append(derived, k)
+		} else {
+			gathered = append(gathered, k)
+		}
+	}
+	return gathered, derived
+}
+
+func sortKeys(keys []Key) []Key {
+	slices.SortFunc(keys, func(a, b Key) int { return strings.Compare(a.String(), b.String()) })
+	return keys
+}
+
 func (s *Store) entry(kind AnyKind, q Query, key Key) *entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	e, ok := s.entries[key]
 	if !ok {
-		e = &entry{done: make(chan struct{})}
+		e = &entry{done: make(chan struct{}), derived: kind.Derived()}
 		s.entries[key] = e
 		go s.gather(e, kind, q, key)
 	}
@@ -117,7 +139,10 @@ func (s *Store) gather(e *entry, kind AnyKind, q Query, key Key) {
 		return
 	}
 	rec := s.src.Fetch(s.ctx, Request{Key: key, Kind: kind, Query: q, Reader: r})
-	e.rec, e.needs = rec, rec.Needs
+	if read := r.Read(); len(read) > 0 { // a replay reads nothing: what the fact rests on is recorded
+		rec.Needs, rec.Through = s.split(s.Lineage(read))
+	}
+	e.rec, e.needs = rec, slices.Concat(rec.Needs, rec.Through)
 	if rec.Failure != nil {
 		if rec.Failure.Root.IsZero() {
 			rec.Failure = asFailure(rec.Failure, key)
@@ -184,9 +209,7 @@ func (r *Reader) get(kind AnyKind, q Query) (any, *Failure) {
 func (r *Reader) Read() []Key {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	keys := slices.Clone(r.read)
-	slices.SortFunc(keys, func(a, b Key) int { return strings.Compare(a.String(), b.String()) })
-	return keys
+	return sortKeys(slices.Clone(r.read))
 }
 
 // Failures lists the failures met so far.
@@ -200,8 +223,8 @@ func (r *Reader) Failures() []*Failure {
 // refused or did not say can be made good by another server's answer; what a recording lacks cannot,
 // or taking a fact out of a bundle could leave a check green.
 func Excusable(err error) bool {
-	f, ok := err.(*Failure)
-	if !ok {
+	var f *Failure
+	if !errors.As(err, &f) {
 		return false
 	}
 	return f.Reason != NotRecorded && f.Reason != Interrupted && f.Reason != Internal

@@ -8,7 +8,7 @@ import (
 	"ocsdoctor/checks/evidence/facts"
 )
 
-// webPort is where clients fetch the address book and expand distribution lists (domain.md 10).
+// webPort is where clients fetch the address book and expand distribution lists.
 const webPort = 443
 
 var (

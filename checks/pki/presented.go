@@ -11,7 +11,7 @@ import (
 	"ocsdoctor/checks/evidence/facts"
 )
 
-// webPort is where IIS serves the web components of OCS (domain.md 10).
+// webPort is where IIS serves the web components of OCS.
 const webPort = 443
 
 // handshake reads what an endpoint presents. Without a certificate that can be read there is nothing to judge.

@@ -140,7 +140,7 @@ func (n *naming) readAddresses() error {
 	return errors.Join(errs...)
 }
 
-// judgeCommonName compares the common name with the server's FQDN and with its pool's (domain.md 4.1). Where AD does not say
+// judgeCommonName compares the common name with the server's FQDN and with its pool's. Where AD does not say
 // which pool the server is in, a name that clients are sent to, or that leads to the server, may be the pool's.
 func (n *naming) judgeCommonName() error {
 	cn := facts.Host(n.leaf.CommonName)

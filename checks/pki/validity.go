@@ -31,13 +31,13 @@ var (
 		expired:     datesMessage("expired", checks.Critical, "the certificate of {subject} on {endpoints} expired on {notAfter}"),
 		notYetValid: datesMessage("not-yet-valid", checks.Critical, "the certificate of {subject} on {endpoints} is not valid before {notBefore}"),
 		expiresSoon: datesMessage("expires-soon", checks.Warning, "the certificate of {subject} on {endpoints} expires on {notAfter}, in {days} days"),
-		soon:        30 * day, // time to request a certificate and to choose when to assign it (domain.md 4.5)
+		soon:        30 * day, // time to request a certificate and to choose when to assign it
 	}
 	caDates = dates{
 		expired:     datesMessage("ca-expired", checks.Critical, "the CA certificate of {subject}, above the certificate on {endpoints}, expired on {notAfter}"),
 		notYetValid: datesMessage("ca-not-yet-valid", checks.Critical, "the CA certificate of {subject}, above the certificate on {endpoints}, is not valid before {notBefore}"),
 		expiresSoon: datesMessage("ca-expires-soon", checks.Warning, "the CA certificate of {subject}, above the certificate on {endpoints}, expires on {notAfter}, in {days} days"),
-		soon:        90 * day, // a renewed CA has to reach every machine before it issues (domain.md 4.5)
+		soon:        90 * day, // a renewed CA has to reach every machine before it issues
 	}
 )
 

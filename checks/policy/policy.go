@@ -97,7 +97,7 @@ func Decide(out *engine.Outcome, o Options) Decision {
 			}
 		}
 		// A result with a failing finding can lack a fact too: what it lacks could have raised more.
-		if r.Status == engine.StatusUnknown && r.Check.MaxSeverity() >= o.FailOn && !d.underWaived(out, r) {
+		if r.Status == engine.StatusUnknown && r.Check.MaxSeverity() >= o.FailOn && !d.underAccepted(out, r, o.Baseline) {
 			incomplete = true
 		}
 		if o.Strict && (r.Status == engine.StatusUnknown || r.NotConfigured()) {
@@ -121,11 +121,11 @@ func Decide(out *engine.Outcome, o Options) Decision {
 	return d
 }
 
-// underWaived tells whether the unknown hangs on a finding that is waived.
-func (d Decision) underWaived(out *engine.Outcome, r *engine.Result) bool {
+// underAccepted tells whether the unknown hangs on a finding that is waived or in the baseline.
+func (d Decision) underAccepted(out *engine.Outcome, r *engine.Result, baseline map[string]bool) bool {
 	for _, m := range out.Missing {
 		if m.Under != nil && slices.Contains(m.Results, r) {
-			return d.Waived[m.Under] != nil
+			return d.Waived[m.Under] != nil || baseline[m.Under.ID()]
 		}
 	}
 	return false

@@ -43,13 +43,13 @@ type HostStep struct {
 }
 
 // The services that Communicator 2007 R2 asks for with TLS, in the order in which they win, and the host
-// names it falls back to (domain.md 3.1; TechNet dd572514).
+// names it falls back to (TechNet dd572514).
 const (
 	ServiceInternal = "_sipinternaltls._tcp"
 	ServiceTLS      = "_sip._tls"
 )
 
-// SIPPort is the port of SIP over TLS (domain.md 10).
+// SIPPort is the port of SIP over TLS.
 const SIPPort = 5061
 
 var (

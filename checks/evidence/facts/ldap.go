@@ -141,6 +141,11 @@ func deriveDirectory(r *evidence.Reader, _ evidence.None) (DirectoryData, error)
 		fns = append(fns, func() { answers[i], errs[i] = RootDSE.Get(r, DCQuestion{dc}) })
 	}
 	evidence.Parallel(fns...)
+	for _, err := range errs {
+		if err != nil && !evidence.Excusable(err) {
+			return DirectoryData{}, err
+		}
+	}
 	for i, dc := range dcs.List {
 		if errs[i] == nil {
 			d := answers[i]
@@ -150,9 +155,6 @@ func deriveDirectory(r *evidence.Reader, _ evidence.None) (DirectoryData, error)
 				Config: d.Get("configurationNamingContext"), Schema: d.Get("schemaNamingContext"),
 				Forest: DomainOfDN(d.Get("rootDomainNamingContext")), Domain: DomainOfDN(d.Get("defaultNamingContext")),
 			}, nil
-		}
-		if !evidence.Excusable(errs[i]) {
-			return DirectoryData{}, errs[i]
 		}
 	}
 	return DirectoryData{}, errs[0]

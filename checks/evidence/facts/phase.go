@@ -71,7 +71,7 @@ func sipAnswers(r *evidence.Reader, fqdn string) (bool, error) {
 	return err == nil && !a.NotSIP, err
 }
 
-// hasRTCObjects looks below the computer object for the classes that activation creates (domain.md 1.6).
+// hasRTCObjects looks below the computer object for the classes that activation creates.
 func hasRTCObjects(r *evidence.Reader, fqdn string) (bool, error) {
 	dir, err := Directory.Get(r, evidence.None{})
 	if err != nil {

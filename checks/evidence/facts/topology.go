@@ -131,7 +131,7 @@ func deriveSIPDomains(r *evidence.Reader, _ evidence.None) (Found, error) {
 	return f, nil
 }
 
-// searchBoth searches the two places where OCS keeps its global settings (domain.md 1.3), the Configuration container first.
+// searchBoth searches the two places where OCS keeps its global settings, the Configuration container first.
 func searchBoth(r *evidence.Reader, filter string, attributes ...string) ([]Entry, evidence.Key, error) {
 	dir, err := Directory.Get(r, evidence.None{})
 	if err != nil {

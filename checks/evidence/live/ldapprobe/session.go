@@ -1,0 +1,297 @@
+package ldapprobe
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"net"
+	"regexp"
+	"strings"
+
+	ber "github.com/go-asn1-ber/asn1-ber"
+	"github.com/go-ldap/ldap/v3"
+
+	"ocsdoctor/checks/evidence"
+	"ocsdoctor/checks/evidence/facts"
+	"ocsdoctor/checks/evidence/live/env"
+)
+
+// session is the one connection with the one bind that a domain controller gets in a run.
+type session struct {
+	endpoint facts.Endpoint
+	// turn is held by the search that is on; it guards what follows.
+	turn    chan struct{}
+	opened  bool
+	target  env.Target
+	link    *link
+	failure *evidence.Failure
+	// over636 tells that the session rests on a connect to port 636 too.
+	over636 bool
+}
+
+func (c *Client) session(ep facts.Endpoint) *session {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	s, ok := c.sessions[ep]
+	if !ok {
+		s = &session{endpoint: ep, turn: make(chan struct{}, 1)}
+		c.sessions[ep] = s
+	}
+	return s
+}
+
+// sessionKey names the session with a domain controller: the root of every search that it could not serve. It is no kind of its own.
+func sessionKey(ep facts.Endpoint) evidence.Key {
+	return evidence.Key{Kind: "ldap.session", Query: ep.String()}
+}
+
+// accountKey names the account: the root of every search that was not made because it is refused.
+func accountKey(user string) evidence.Key {
+	return evidence.Key{Kind: "ldap.account", Query: strings.ToValidUTF8(user, "\uFFFD")}
+}
+
+// open makes the session ready, once. The caller has the turn.
+func (c *Client) open(ctx context.Context, tr *env.Trace, r *evidence.Reader, s *session) error {
+	if !s.opened {
+		err := c.start(ctx, tr, r, s)
+		if f := env.Ended(ctx); f != nil {
+			return f
+		}
+		s.opened = true
+		if err == nil {
+			context.AfterFunc(ctx, s.link.close) // the run's end is the session's
+		} else {
+			s.failure = rooted(err, sessionKey(s.endpoint))
+		}
+	}
+	if s.over636 { // asked again for the sake of this search's lineage
+		if _, err := facts.NetConnect.Get(r, s.tlsEndpoint()); err != nil {
+			return err
+		}
+	}
+	if s.failure != nil {
+		return s.failure
+	}
+	return nil
+}
+
+// rooted is the failure that an error is, with the root that its own has, else with the one given.
+func rooted(err error, root evidence.Key) *evidence.Failure {
+	var f *evidence.Failure
+	switch {
+	case !errors.As(err, &f):
+		return evidence.FailAt(evidence.Internal, err.Error(), root)
+	case f.Root.IsZero():
+		return evidence.FailAt(f.Reason, f.Detail, root)
+	}
+	return f
+}
+
+func (s *session) tlsEndpoint() facts.Endpoint {
+	return facts.Endpoint{Host: s.endpoint.Host, Port: tlsPort}
+}
+
+// noTLS says that a server has no TLS to offer, and how that showed.
+type noTLS struct{ how string }
+
+func (e *noTLS) Error() string { return e.how }
+
+// start finds a safe way for the password and binds.
+func (c *Client) start(ctx context.Context, tr *env.Trace, r *evidence.Reader, s *session) error {
+	target, err := c.env.Connected(r, s.endpoint)
+	if err != nil {
+		return err
+	}
+	check, err := c.newTrust()
+	if err != nil {
+		return err
+	}
+	connect := func(t env.Target, ready func(context.Context, net.Conn) (net.Conn, error)) error {
+		s.target = t
+		return c.env.Exchange(ctx, tr, t, c.env.Budgets.Exchange, func(ctx context.Context) error {
+			conn, err := c.env.Connect(ctx, t)
+			if err != nil {
+				return err
+			}
+			defer env.CloseAtEnd(ctx, conn)()
+			safe, err := ready(ctx, conn)
+			if err != nil {
+				_ = conn.Close()
+				return err
+			}
+			s.link = c.converse(safe, maxHandshakes)
+			return nil
+		})
+	}
+	var refused *noTLS
+	secure := func(ctx context.Context, conn net.Conn) (net.Conn, error) {
+		t, err := c.handshake(ctx, conn, s.endpoint.Host, check)
+		var n *noTLS
+		if errors.As(err, &n) {
+			refused = n
+			return nil, evidence.Fail(evidence.Protocol, n.how)
+		}
+		return t, err
+	}
+	if implicitTLS(s.endpoint.Port) {
+		if err := connect(target, secure); err != nil {
+			return err
+		}
+		return c.bind(ctx, tr, s)
+	}
+	err = connect(target, func(ctx context.Context, conn net.Conn) (net.Conn, error) {
+		if how, err := startTLS(ctx, conn); err != nil {
+			return nil, err
+		} else if how != "" {
+			refused = &noTLS{how}
+			return nil, evidence.Fail(evidence.Protocol, how)
+		}
+		return secure(ctx, conn)
+	})
+	if refused == nil {
+		if err != nil {
+			return err
+		}
+		tr.Log("StartTLS: the certificate is good")
+		return c.bind(ctx, tr, s)
+	}
+	tr.Log("StartTLS: the server " + refused.how)
+	s.over636 = true
+	reached, err := facts.NetConnect.Get(r, s.tlsEndpoint())
+	if err != nil {
+		return err
+	}
+	if reached.Result == facts.Connected {
+		refused = nil
+		t, err := c.env.Target(r, "tcp", s.tlsEndpoint())
+		if err != nil {
+			return err
+		}
+		if err = connect(t, secure); refused == nil {
+			if err != nil {
+				return err
+			}
+			tr.Log("TLS on port 636: the certificate is good")
+			return c.bind(ctx, tr, s)
+		}
+		tr.Log("TLS on port 636: the server " + refused.how)
+	}
+	if !c.env.Scope().AllowCleartext {
+		return evidence.Fail(evidence.Denied, "the password was not sent: "+s.endpoint.Host+
+			" offers TLS neither with StartTLS nor on port 636 (--allow-cleartext would send it without)")
+	}
+	tr.Log("the password is sent without TLS, as --allow-cleartext says")
+	if err := connect(target, func(_ context.Context, conn net.Conn) (net.Conn, error) { return conn, nil }); err != nil {
+		return err
+	}
+	return c.bind(ctx, tr, s)
+}
+
+// handshake ends with a connection over which the password may be sent. The error is a *noTLS when there is no TLS, a
+// failure when its certificate is not good.
+func (c *Client) handshake(ctx context.Context, conn net.Conn, host string, check *trust) (net.Conn, error) {
+	config := anyTLS(host)
+	config.VerifyConnection = func(s tls.ConnectionState) error { return check.verify(host, s.PeerCertificates) }
+	t := tls.Client(conn, config)
+	err := t.HandshakeContext(ctx)
+	var bad *evidence.Failure
+	switch {
+	case err == nil:
+		return t, nil
+	case errors.As(err, &bad):
+		return nil, bad
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	}
+	return nil, &noTLS{"does not complete a TLS handshake"}
+}
+
+// startTLSRequest is an LDAPMessage with id 1 and the extended request 1.3.6.1.4.1.1466.20037 (RFC 4511, section 4.14.1).
+var startTLSRequest = append([]byte{0x30, 0x1d, 0x02, 0x01, 0x01, 0x77, 0x18, 0x80, 0x16}, "1.3.6.1.4.1.1466.20037"...)
+
+// startTLS asks for TLS on a fresh connection. It reads nothing beyond the answer, so that nothing sent in clear can
+// pass for something sent under TLS. how says why there is none.
+func startTLS(ctx context.Context, conn net.Conn) (how string, err error) {
+	if _, err := conn.Write(startTLSRequest); err != nil {
+		return "", err
+	}
+	m := &meter{Conn: conn}
+	m.left.Store(maxHandshakes)
+	packet, err := ber.ReadPacket(m)
+	switch {
+	case ctx.Err() != nil:
+		return "", ctx.Err()
+	case m.foreign.Load():
+		return "", evidence.Fail(evidence.Protocol, "something answers that is not LDAP")
+	case err != nil:
+		return "closed the connection when it was asked for", nil
+	}
+	if len(packet.Children) < 2 || packet.Children[1].Tag != ldap.ApplicationExtendedResponse || ldap.GetLDAPError(packet) != nil {
+		return "refused StartTLS", nil
+	}
+	return "", nil
+}
+
+// bind sends the password, once. Only one bind is on at a time in a run, and none follows a refused one.
+func (c *Client) bind(ctx context.Context, tr *env.Trace, s *session) error {
+	select {
+	case c.gate <- struct{}{}:
+		defer func() { <-c.gate }()
+	case <-ctx.Done():
+		s.link.close()
+		return env.Ended(ctx)
+	}
+	err := c.tryBind(ctx, tr, s)
+	if err != nil {
+		s.link.close()
+	}
+	return err
+}
+
+func (c *Client) tryBind(ctx context.Context, tr *env.Trace, s *session) error {
+	if c.refused != nil {
+		return c.refused
+	}
+	user := c.env.Scope().LDAPUser
+	err := c.env.Exchange(ctx, tr, s.target, c.env.Budgets.Exchange, func(ctx context.Context) error {
+		defer env.CloseAtEnd(ctx, s.link.meter)()
+		err := s.link.ldap.Bind(user, c.env.Password())
+		var answer *ldap.Error
+		if errors.As(err, &answer) && answer.ResultCode < ldap.ErrorNetwork {
+			switch answer.ResultCode {
+			case ldap.LDAPResultStrongAuthRequired, ldap.LDAPResultConfidentialityRequired, ldap.LDAPResultBusy, ldap.LDAPResultUnavailable:
+				return evidence.Fail(evidence.Denied, s.endpoint.String()+" does not take the bind: "+resultName(answer.ResultCode))
+			}
+			c.refused = evidence.FailAt(evidence.Denied, "the account of --user is refused: "+refusal(answer), accountKey(user))
+			return c.refused
+		}
+		return s.link.judge(ctx, s.endpoint, err)
+	})
+	if err == nil {
+		tr.Log("bind: accepted")
+	}
+	return err
+}
+
+// subCodes are what Active Directory says after "data" in the text of an invalidCredentials answer: Win32 errors
+// in hexadecimal ([MS-ERREF] 2.2).
+var subCodes = map[string]string{
+	"525": "there is no such account", "52e": "the password is wrong", "530": "it may not log on at this time",
+	"531": "it may not log on from this machine", "532": "its password has expired", "533": "it is disabled",
+	"701": "it has expired", "773": "its password must be changed first", "775": "it is locked out",
+}
+
+var subCode = regexp.MustCompile(`, data ([0-9a-fA-F]{1,8}),`)
+
+// refusal says why a bind was refused.
+func refusal(e *ldap.Error) string {
+	if e.ResultCode != ldap.LDAPResultInvalidCredentials {
+		return resultName(e.ResultCode)
+	}
+	if m := subCode.FindStringSubmatch(e.Err.Error()); m != nil {
+		if why, ok := subCodes[strings.ToLower(m[1])]; ok {
+			return why
+		}
+	}
+	return "name or password is wrong"
+}

@@ -1,0 +1,114 @@
+// Package live is the source that asks real servers: it hands each question to the probe that speaks its protocol.
+package live
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"time"
+
+	"ocsdoctor/checks/evidence"
+	"ocsdoctor/checks/evidence/facts"
+	"ocsdoctor/checks/evidence/live/dnsprobe"
+	"ocsdoctor/checks/evidence/live/env"
+	"ocsdoctor/checks/evidence/live/ldapprobe"
+	"ocsdoctor/checks/evidence/live/sipprobe"
+	"ocsdoctor/checks/evidence/live/systemroots"
+	"ocsdoctor/checks/evidence/live/tlsprobe"
+)
+
+// Options is what a source is made from.
+type Options struct {
+	Scope facts.Scope
+	// Password is that of Scope.LDAPUser; it never enters a record.
+	Password string
+	// Connect are --connect values: HOST:PORT=ADDR:PORT, HOST:*=ADDR or *:PORT=ADDR:PORT.
+	Connect []string
+	// Lab maps "tcp 10.0.0.10:5061" or "udp 10.0.0.1:53" to a loopback ADDR:PORT. When it is not nil, nothing else
+	// is ever dialled, but for what Connect names.
+	Lab map[string]string
+	// Log receives what was tried, a line each; nil: nobody listens.
+	Log func(string)
+}
+
+// Source gathers facts from the network. It is safe for use by several goroutines.
+type Source struct {
+	env  *env.Env
+	ldap *ldapprobe.Client
+	log  func(string)
+}
+
+// New makes the source of one run. The error says which --connect value is malformed.
+func New(o Options) (*Source, error) {
+	e, err := env.New(env.Options{Scope: o.Scope, Password: o.Password, Connect: o.Connect, Lab: o.Lab})
+	if err != nil {
+		return nil, err
+	}
+	return &Source{env: e, ldap: ldapprobe.New(e), log: o.Log}, nil
+}
+
+// Hosts lists what was dialled so far as "host:port/proto", by logical name, sorted.
+func (s *Source) Hosts() []string { return s.env.Contacted() }
+
+// Fetch implements evidence.Source.
+func (s *Source) Fetch(ctx context.Context, req evidence.Request) *evidence.Record {
+	rec := &evidence.Record{Key: req.Key, Via: "live", At: time.Now().UTC()}
+	var tr env.Trace
+	value, err := s.ask(ctx, &tr, req)
+	if err == nil {
+		rec.Value, err = json.Marshal(value)
+	}
+	if err != nil && !errors.As(err, &rec.Failure) {
+		rec.Failure = evidence.Fail(evidence.Internal, err.Error())
+	}
+	tr.Record(rec)
+	if s.log != nil {
+		for _, line := range rec.Log {
+			s.log(req.Key.String() + ": " + line)
+		}
+	}
+	return rec
+}
+
+// ask hands a question to its probe.
+func (s *Source) ask(ctx context.Context, tr *env.Trace, req evidence.Request) (any, error) {
+	r := req.Reader
+	switch q := req.Query.(type) {
+	case facts.DNSQuestion:
+		if req.Kind == facts.DNSAnswer {
+			return dnsprobe.Answer(ctx, s.env, tr, r, q)
+		}
+	case facts.Endpoint:
+		switch req.Kind {
+		case facts.NetConnect:
+			return s.env.Reach(ctx, tr, r, q)
+		case facts.TLSHandshake:
+			return tlsprobe.Handshake(ctx, s.env, tr, r, q)
+		}
+	case facts.DCQuestion:
+		if req.Kind == facts.RootDSE {
+			return s.ldap.RootDSE(ctx, tr, r, q)
+		}
+	case facts.SearchQuestion:
+		if req.Kind == facts.Search {
+			return s.ldap.Search(ctx, tr, r, q)
+		}
+	case facts.RegisterQuestion:
+		if req.Kind == facts.Register {
+			return sipprobe.Register(ctx, s.env, tr, r, q)
+		}
+	case evidence.None:
+		if req.Kind == facts.SystemAnchors {
+			return systemAnchors()
+		}
+	}
+	return nil, evidence.Fail(evidence.Internal, "no probe answers "+req.Kind.KindName())
+}
+
+func systemAnchors() (facts.AnchorList, error) {
+	l, err := systemroots.Read()
+	if err != nil {
+		return facts.AnchorList{}, evidence.Fail(evidence.NotConfigured, err.Error())
+	}
+	return l, nil
+}

@@ -1,0 +1,207 @@
+package main
+
+import (
+	"bytes"
+	"encoding/json"
+	"net"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"ocsdoctor/fixtures/lab"
+	"ocsdoctor/report"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"ocsdoctor": main})
+}
+
+// TestScripts runs the program as a user would; each script is one story.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true, Setup: func(e *testscript.Env) error {
+		// A resolver that never answers, for the scripts that need a scan to last.
+		silent, err := net.ListenPacket("udp", "127.0.0.1:0")
+		if err != nil {
+			return err
+		}
+		e.Defer(func() { _ = silent.Close() })
+		e.Setenv("SILENT", silent.LocalAddr().String())
+		return nil
+	}})
+}
+
+// call runs the program in this process.
+func call(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, streams{strings.NewReader(""), &out, &errs})
+	return code, out.String(), errs.String()
+}
+
+// scanJSON scans and reads the report.
+func scanJSON(t *testing.T, args ...string) (*report.Report, int) {
+	t.Helper()
+	code, out, errs := call(t, append([]string{"scan", "-o", "json"}, args...)...)
+	r, err := report.Read(strings.NewReader(out))
+	if err != nil {
+		t.Fatalf("scan %v: exit %d, %v\n%s", args, code, err, errs)
+	}
+	if r.ExitCode != code {
+		t.Errorf("scan %v exits %d, its report says %d", args, code, r.ExitCode)
+	}
+	return r, code
+}
+
+// roots are the report's roots as "check:tag".
+func roots(r *report.Report) []string {
+	found := r.Findings()
+	out := []string{}
+	for _, id := range r.Roots {
+		f := found[id]
+		out = append(out, f.Result.Check+":"+f.Tag)
+	}
+	return out
+}
+
+func TestAHealthyDeploymentIsQuiet(t *testing.T) {
+	t.Parallel()
+	for _, name := range lab.Names() {
+		r, code := scanJSON(t, "--lab", name)
+		if code != 0 || len(r.Roots) > 0 || len(r.Missing) > 0 {
+			t.Errorf("%s: exit %d, roots %v, missing %+v", name, code, roots(r), r.Missing)
+		}
+		for _, res := range r.Results {
+			if res.Status != "pass" {
+				t.Errorf("%s: %s on %s is %s: %s", name, res.Check, res.Subject.Name, res.Status, res.Reason)
+			}
+		}
+	}
+}
+
+// Every fault gives exactly the root that it declares, and exit 1 if that is error or critical.
+func TestEveryFaultIsNamed(t *testing.T) {
+	t.Parallel()
+	faults, err := lab.Faults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(faults) < 15 {
+		t.Errorf("there are only %d faults", len(faults))
+	}
+	for _, f := range faults {
+		t.Run(f.Name, func(t *testing.T) {
+			t.Parallel()
+			r, code := scanJSON(t, "--lab", f.Deployment+"+"+f.Name)
+			if got := roots(r); !slices.Equal(got, []string{f.Root}) {
+				t.Fatalf("the roots are %v, want %s", got, f.Root)
+			}
+			want := 0
+			if s := r.Findings()[r.Roots[0]].Severity; s == "error" || s == "critical" {
+				want = 1
+			}
+			if code != want {
+				t.Errorf("exit %d, want %d", code, want)
+			}
+			for _, m := range r.Missing {
+				if m.Under == "" {
+					t.Errorf("%s is missing (%s) and hangs on no finding", m.Fact, m.Detail)
+				}
+			}
+			for _, f := range r.Findings() {
+				if strings.Contains(f.Fix, "could not be made") || f.Fix == "" || f.Explanation == "" {
+					t.Errorf("%s has no proper fix or explanation: %q", f.Tag, f.Fix)
+				}
+			}
+		})
+	}
+}
+
+func TestTwoFaultsAreTwoRoots(t *testing.T) {
+	t.Parallel()
+	for spec, want := range map[string][]string{
+		"todorovic+certificate-expired+internal-srv-missing": {"pki/validity:expired", "dns/sip-internal-tls-srv:missing"},
+		"todorovic+dc-down+https-refused":          {"ad/dc-reachable:own-site-dc-down", "iis/https-443:refused"},
+	} {
+		r, code := scanJSON(t, "--lab", spec)
+		if got := roots(r); !slices.Equal(got, want) || code != 1 {
+			t.Errorf("%s: exit %d, roots %v, want %v", spec, code, got, want)
+		}
+	}
+}
+
+// A closed 5061 is one root; what could not be asked for that reason is shown under it.
+func TestAClosedPortIsOneRootWithWhatFollows(t *testing.T) {
+	t.Parallel()
+	r, _ := scanJSON(t, "--lab", "todorovic+sip-port-refused")
+	if got := roots(r); !slices.Equal(got, []string{"net/sip-port:refused"}) {
+		t.Fatalf("the roots are %v", got)
+	}
+	if len(r.Missing) != 1 || r.Missing[0].Under != r.Roots[0] || !slices.Contains(r.Missing[0].Checks, "signin/challenge") {
+		t.Errorf("what follows is %+v", r.Missing)
+	}
+}
+
+func TestAReplayIsTheSameReport(t *testing.T) {
+	t.Parallel()
+	for _, spec := range []string{"todorovic", "todorovic+sip-port-refused", "todorovic+all-dcs-down"} {
+		file := filepath.Join(t.TempDir(), "facts.zip")
+		live, _ := scanJSON(t, "--lab", spec, "--save-bundle", file)
+		replay, _ := scanJSON(t, "--from", file)
+		if a, b := timeless(t, live), timeless(t, replay); a != b {
+			t.Errorf("%s: the replay differs:\n%s\n---\n%s", spec, a, b)
+		}
+	}
+}
+
+// timeless is the report's JSON without durations.
+func timeless(t *testing.T, r *report.Report) string {
+	t.Helper()
+	r.DurationMs = 0
+	for i := range r.Results {
+		r.Results[i].DurationMs = 0
+	}
+	b, err := json.MarshalIndent(r, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(b)
+}
+
+// The password of the lab's account is in no output, whatever the format.
+func TestThePasswordIsInNoOutput(t *testing.T) {
+	t.Parallel()
+	l, err := lab.Start(t.Context(), "todorovic", lab.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	l.Close()
+	if len(l.Password) < 6 {
+		t.Fatal("the lab's account has no password to look for")
+	}
+	dir := t.TempDir()
+	args := []string{"scan", "-v", "--lab", "todorovic+dc-down", "--save-bundle", filepath.Join(dir, "b.zip")}
+	for _, f := range formats {
+		args = append(args, "-o", f+"="+filepath.Join(dir, f))
+	}
+	_, out, errs := call(t, args...)
+	// A bundle is compressed: what is in it is read by replaying it into a report and by its facts.
+	_, replay, _ := call(t, "scan", "--from", filepath.Join(dir, "b.zip"), "-o", "json")
+	texts := map[string]string{"stdout": out, "stderr": errs, "replay": replay, "bundle": unzipped(t, filepath.Join(dir, "b.zip"))}
+	for _, f := range formats {
+		b, err := os.ReadFile(filepath.Join(dir, f))
+		if err != nil {
+			t.Fatal(err)
+		}
+		texts[f] = string(b)
+	}
+	for name, text := range texts {
+		if strings.Contains(text, l.Password) {
+			t.Errorf("%s holds the password", name)
+		}
+	}
+}

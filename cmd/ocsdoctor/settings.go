@@ -1,0 +1,320 @@
+package main
+
+import (
+	"context"
+	"encoding/pem"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/goccy/go-yaml/ast"
+	"github.com/goccy/go-yaml/parser"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+
+	"ocsdoctor/checks/evidence/facts"
+)
+
+// scopeFlags say what is to be judged and how it is reached.
+type scopeFlags struct {
+	config         string
+	adDomain       string
+	sipDomains     []string
+	servers        []string
+	dns            []string
+	dnsExternal    []string
+	dcs            []string
+	user           string
+	passwordFile   string
+	allowCleartext bool
+	roots          []string
+	systemRoots    bool
+	connect        []string
+	phase          string
+	userAgent      string
+}
+
+// defaultUserAgent is that of Communicator 2007 R2: the server's Client Version Filter reads it.
+const defaultUserAgent = "UCCAPI/3.5.6907.0 OC/3.5.6907.0 (Microsoft Office Communicator 2007 R2)"
+
+// scopeNames are the flags that belong to the scope; a bundle or a lab brings its own.
+var scopeNames = []string{
+	"ad-domain", "sip-domain", "server", "dns", "dns-external", "dc", "user", "password-file",
+	"allow-cleartext", "roots", "system-roots", "connect", "user-agent",
+}
+
+func (f *scopeFlags) register(fs *pflag.FlagSet) {
+	fs.StringVar(&f.config, "config", "", "`FILE` in YAML with any of these flags as keys; flags win over the environment (OCSDOCTOR_*), which wins over the file")
+	fs.StringVar(&f.adDomain, "ad-domain", "", "AD `DOMAIN` (DNS name)")
+	fs.StringSliceVar(&f.sipDomains, "sip-domain", nil, "SIP `DOMAIN`; repeatable; default: those defined in AD (needs --user)")
+	fs.StringSliceVar(&f.servers, "server", nil, "`FQDN` of an OCS server; repeatable; default: those listed in AD, or where sign-in leads")
+	fs.StringSliceVar(&f.dns, "dns", nil, "resolver `HOST[:PORT]` of the inside view; repeatable; default: the system's")
+	fs.StringSliceVar(&f.dnsExternal, "dns-external", nil, "resolver `HOST[:PORT]` of the outside view; repeatable")
+	fs.StringSliceVar(&f.dcs, "dc", nil, "domain controller `HOST[:PORT]`; repeatable; default: those published in DNS")
+	fs.StringVar(&f.user, "user", "", "`ACCOUNT` for LDAP, DOMAIN\\user or user@domain; the password comes from --password-file, OCSDOCTOR_PASSWORD or a prompt")
+	fs.StringVar(&f.passwordFile, "password-file", "", "`FILE` whose first line is the password")
+	fs.BoolVar(&f.allowCleartext, "allow-cleartext", false, "allow the LDAP password to travel without TLS")
+	fs.StringArrayVar(&f.roots, "roots", nil, "PEM `FILE` of trust anchors besides those published in AD; repeatable")
+	fs.BoolVar(&f.systemRoots, "system-roots", false, "trust this machine's own roots too")
+	fs.StringArrayVar(&f.connect, "connect", nil, "dial ADDR:PORT wherever HOST:PORT would be dialled, `HOST:PORT=ADDR:PORT`; also HOST:*=ADDR and *:PORT=ADDR:PORT; repeatable")
+	fs.StringVar(&f.phase, "phase", facts.PhaseAuto, "`PHASE` to judge: auto, pre-install or post-install")
+	fs.StringVar(&f.userAgent, "user-agent", defaultUserAgent, "User-Agent `TEXT` of SIP requests")
+}
+
+// notInFile are flags that make no sense in a configuration file or the environment.
+var notInFile = []string{"config", "from", "save-bundle", "lab", "dry-run", "help", "verbose", "quiet"}
+
+// fillFlags gives every flag that was not on the command line the value of the environment, or else of the file.
+func fillFlags(c *cobra.Command, configFile string, getenv func(string) string) error {
+	given := map[string]bool{}
+	c.Flags().Visit(func(f *pflag.Flag) { given[f.Name] = true })
+	var failed error
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		name := "OCSDOCTOR_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
+		v := getenv(name)
+		if v == "" || given[f.Name] || slices.Contains(notInFile, f.Name) || failed != nil {
+			return
+		}
+		if err := f.Value.Set(v); err != nil {
+			failed = usage("unset it or correct it", "%s: %v", name, err)
+			return
+		}
+		given[f.Name] = true
+	})
+	if failed != nil || configFile == "" {
+		return failed
+	}
+	b, err := readBounded(configFile, 1<<20)
+	if err != nil {
+		return usage("", "--config: %v", err)
+	}
+	return fillFromYAML(c.Flags(), configFile, b, given)
+}
+
+// fillFromYAML reads a mapping of flag names to scalars or lists of scalars. Errors name line and column.
+func fillFromYAML(fs *pflag.FlagSet, name string, b []byte, given map[string]bool) error {
+	file, err := parser.ParseBytes(b, 0)
+	if err != nil {
+		// The parser's message begins with [line:column] and shows the place.
+		return usage("the file is a list of KEY: VALUE lines, see the README", "%s: %s", name, err)
+	}
+	for _, doc := range file.Docs {
+		if doc.Body == nil {
+			continue
+		}
+		var pairs []*ast.MappingValueNode
+		switch m := doc.Body.(type) {
+		case *ast.MappingNode:
+			pairs = m.Values
+		case *ast.MappingValueNode:
+			pairs = []*ast.MappingValueNode{m}
+		case *ast.CommentGroupNode, *ast.NullNode:
+		default:
+			return usage("the file is a list of KEY: VALUE lines, see the README", "%s: it is not a mapping", name)
+		}
+		for _, p := range pairs {
+			key, pos := p.Key.GetToken().Value, p.Key.GetToken().Position
+			f := fs.Lookup(key)
+			if f == nil || slices.Contains(notInFile, key) {
+				return usage("the keys are the flags of ocsdoctor scan --help", "%s:%d:%d: unknown key %q", name, pos.Line, pos.Column, key)
+			}
+			values, err := scalars(p.Value)
+			if err != nil {
+				return usage("", "%s:%d:%d: %s: %v", name, pos.Line, pos.Column, key, err)
+			}
+			if given[key] {
+				continue
+			}
+			if list, ok := f.Value.(pflag.SliceValue); ok {
+				err = list.Replace(values)
+			} else if len(values) != 1 {
+				err = errors.New("it takes one value")
+			} else {
+				err = f.Value.Set(values[0])
+			}
+			if err != nil {
+				return usage("", "%s:%d:%d: %s: %v", name, pos.Line, pos.Column, key, err)
+			}
+		}
+	}
+	return nil
+}
+
+func scalars(n ast.Node) ([]string, error) {
+	switch n := n.(type) {
+	case *ast.SequenceNode:
+		var out []string
+		for _, v := range n.Values {
+			s, err := scalars(v)
+			if err != nil || len(s) != 1 {
+				return nil, errors.New("the list holds something else than plain values")
+			}
+			out = append(out, s[0])
+		}
+		return out, nil
+	case *ast.NullNode:
+		return nil, errors.New("it has no value")
+	case ast.ScalarNode:
+		return []string{fmt.Sprint(n.GetValue())}, nil
+	}
+	return nil, errors.New("it takes a value or a list of values")
+}
+
+// scope turns the flags into the fact that says what was asked.
+func (f *scopeFlags) scope(ctx context.Context) (facts.Scope, error) {
+	s := facts.Scope{
+		ADDomain: facts.Host(f.adDomain), SIPDomains: hosts(f.sipDomains), Servers: hosts(f.servers),
+		LDAPUser: f.user, AllowCleartext: f.allowCleartext, Phase: f.phase,
+		RootsGiven: len(f.roots) > 0, SystemRoots: f.systemRoots, UserAgent: f.userAgent,
+	}
+	s.Name = s.ADDomain
+	switch f.phase {
+	case facts.PhaseAuto, facts.PhasePreInstall, facts.PhasePostInstall:
+	default:
+		return s, usage("use auto, pre-install or post-install", "--phase %q", f.phase)
+	}
+	for _, list := range [][]string{s.SIPDomains, s.Servers, {s.ADDomain}} {
+		for _, name := range list {
+			if strings.ContainsAny(name, " /:@\t\r\n") || strings.HasPrefix(name, ".") || strings.Contains(name, "..") {
+				return s, usage("give a DNS name such as todorovic.adds", "%q is not a DNS name", name)
+			}
+		}
+	}
+	if s.ADDomain == "" && len(s.SIPDomains) == 0 && len(s.Servers) == 0 && len(f.dcs) == 0 {
+		return s, usage("try: ocsdoctor scan --ad-domain AD.DOMAIN --sip-domain SIP.DOMAIN, or ocsdoctor scan --lab todorovic",
+			"nothing to scan was named")
+	}
+	for _, dc := range f.dcs {
+		host, port := facts.SplitHostPort(dc, 389)
+		if port == 389 {
+			s.DCs = append(s.DCs, host)
+		} else {
+			s.DCs = append(s.DCs, facts.JoinHostPort(host, port))
+		}
+	}
+	for _, file := range f.roots {
+		ders, err := readRoots(file)
+		if err != nil {
+			return s, usage("give a file with certificates in PEM form", "--roots: %v", err)
+		}
+		s.Roots = append(s.Roots, ders...)
+	}
+	inside := f.dns
+	if len(inside) == 0 {
+		var err error
+		if inside, err = systemResolvers(); err != nil {
+			return s, usage("give --dns HOST", "the system's resolvers could not be read: %v", err)
+		}
+	}
+	for view, list := range map[string][]string{facts.Inside: inside, facts.Outside: f.dnsExternal} {
+		for i, r := range list {
+			addr, err := resolverAddress(ctx, r)
+			if err != nil {
+				return s, usage("give the resolver's address", "--dns %s: %v", r, err)
+			}
+			s.Resolvers = append(s.Resolvers, facts.Resolver{ID: fmt.Sprintf("%s#%d", view, i+1), View: view, Address: addr})
+		}
+	}
+	slices.SortStableFunc(s.Resolvers, func(a, b facts.Resolver) int { return strings.Compare(a.View, b.View) })
+	return s, nil
+}
+
+// resolverAddress is ADDR:PORT of a resolver; one that is given by name is looked up with the system's resolver.
+func resolverAddress(ctx context.Context, s string) (string, error) {
+	host, port := facts.SplitHostPort(s, 53)
+	if _, err := netip.ParseAddr(host); err == nil {
+		return facts.JoinHostPort(host, port), nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	addrs, err := net.DefaultResolver.LookupHost(ctx, host)
+	if err != nil || len(addrs) == 0 {
+		return "", fmt.Errorf("the name %s leads to no address", host)
+	}
+	return facts.JoinHostPort(addrs[0], port), nil
+}
+
+// readRoots reads the certificates of a PEM file.
+func readRoots(name string) ([][]byte, error) {
+	b, err := readBounded(name, 16<<20)
+	if err != nil {
+		return nil, err
+	}
+	var out [][]byte
+	for {
+		var block *pem.Block
+		if block, b = pem.Decode(b); block == nil {
+			break
+		}
+		if block.Type == "CERTIFICATE" {
+			out = append(out, block.Bytes)
+		}
+	}
+	if len(out) == 0 {
+		return nil, fmt.Errorf("%s holds no PEM certificate", name)
+	}
+	return out, nil
+}
+
+// password is the account's: from the file, the environment, or a prompt on a terminal.
+func (f *scopeFlags) password(s streams) (string, error) {
+	if f.user == "" {
+		return "", nil
+	}
+	if f.passwordFile != "" {
+		b, err := readBounded(f.passwordFile, 4096)
+		if err != nil {
+			return "", usage("", "--password-file: %v", err)
+		}
+		line, _, _ := strings.Cut(string(b), "\n")
+		return strings.TrimSuffix(line, "\r"), nil
+	}
+	if p := os.Getenv("OCSDOCTOR_PASSWORD"); p != "" {
+		return p, nil
+	}
+	in, ok := s.in.(*os.File)
+	if !ok || !term.IsTerminal(int(in.Fd())) {
+		return "", usage("give --password-file FILE or set OCSDOCTOR_PASSWORD", "no password for %s", f.user)
+	}
+	fmt.Fprintf(s.err, "Password of %s: ", f.user)
+	b, err := term.ReadPassword(int(in.Fd()))
+	fmt.Fprintln(s.err)
+	if err != nil {
+		return "", usage("give --password-file FILE", "the password could not be read: %v", err)
+	}
+	return string(b), nil
+}
+
+func hosts(in []string) []string {
+	out := []string{}
+	for _, s := range in {
+		if h := facts.Host(s); h != "" && !slices.Contains(out, h) {
+			out = append(out, h)
+		}
+	}
+	return out
+}
+
+// readBounded reads a file that must not be larger than limit bytes.
+func readBounded(name string, limit int64) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	b, err := io.ReadAll(io.LimitReader(f, limit+1))
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", name, err)
+	}
+	if int64(len(b)) > limit {
+		return nil, fmt.Errorf("%s is larger than %d bytes", name, limit)
+	}
+	return b, nil
+}
