@@ -193,17 +193,15 @@ func New(store *evidence.Store, out *engine.Outcome, d policy.Decision, m Meta) 
 
 func deployment(store *evidence.Store, scope facts.Scope) Deployment {
 	d := Deployment{Name: scope.Name, ADDomain: scope.ADDomain, SIPDomains: []string{}, Servers: []string{}}
-	reader := store.NewReader([]evidence.AnyKind{facts.ADDomain, facts.SIPDomains, facts.Servers})
+	reader := store.NewReader([]evidence.AnyKind{facts.ADDomain, facts.SIPDomains, facts.ServerNames})
 	if f, err := facts.ADDomain.Get(reader, evidence.None{}); err == nil {
 		d.ADDomain = strings.Join(f.List, ", ")
 	}
 	if f, err := facts.SIPDomains.Get(reader, evidence.None{}); err == nil {
 		d.SIPDomains = append(d.SIPDomains, f.List...)
 	}
-	if l, err := facts.Servers.Get(reader, evidence.None{}); err == nil {
-		for _, s := range l.List {
-			d.Servers = append(d.Servers, s.FQDN)
-		}
+	if f, err := facts.ServerNames.Get(reader, evidence.None{}); err == nil {
+		d.Servers = append(d.Servers, f.List...)
 	}
 	if d.Name == "" {
 		d.Name = d.ADDomain

@@ -91,7 +91,7 @@ type ServerPhase struct {
 
 // topologyNeeds are the kinds that discovery reads.
 var topologyNeeds = []evidence.AnyKind{
-	facts.ConfigScope, facts.Directory, facts.ADDomain, facts.SIPDomains, facts.Servers, facts.ServerPhase,
+	facts.ConfigScope, facts.Directory, facts.ADDomain, facts.SIPDomains, facts.ServerNames, facts.ServerPhase,
 }
 
 // Run judges: every check over every subject of its scope. now is the time of capture.
@@ -158,14 +158,14 @@ func phases(store *evidence.Store) (string, []ServerPhase) {
 	r := store.NewReader(topologyNeeds)
 	if scope, err := facts.ConfigScope.Get(r, evidence.None{}); err == nil && scope.Phase != facts.PhaseAuto && scope.Phase != "" {
 		// asked for: servers need not be known
-		servers, _ := facts.Servers.Get(r, evidence.None{})
+		servers, _ := facts.ServerNames.Get(r, evidence.None{})
 		var list []ServerPhase
 		for _, s := range servers.List {
-			list = append(list, ServerPhase{s.FQDN, facts.PhaseData{Phase: scope.Phase, Why: "asked for with --phase"}})
+			list = append(list, ServerPhase{s, facts.PhaseData{Phase: scope.Phase, Why: "asked for with --phase"}})
 		}
 		return scope.Phase, list
 	}
-	servers, err := facts.Servers.Get(r, evidence.None{})
+	servers, err := facts.ServerNames.Get(r, evidence.None{})
 	if err != nil || len(servers.List) == 0 {
 		return facts.PhasePostInstall, nil
 	}
@@ -173,11 +173,11 @@ func phases(store *evidence.Store) (string, []ServerPhase) {
 	var fns []func()
 	for i, s := range servers.List {
 		fns = append(fns, func() {
-			p, err := facts.ServerPhase.Get(r, facts.ServerQuestion{FQDN: s.FQDN})
+			p, err := facts.ServerPhase.Get(r, facts.ServerQuestion{FQDN: s})
 			if err != nil {
 				p = facts.PhaseData{Phase: facts.PhasePostInstall, Why: "nothing could be read that decides", Assumed: true}
 			}
-			list[i] = ServerPhase{s.FQDN, p}
+			list[i] = ServerPhase{s, p}
 		})
 	}
 	evidence.Parallel(fns...)
@@ -220,16 +220,12 @@ func discover(store *evidence.Store, scope checks.Scope) ([]checks.Subject, erro
 			add(d)
 		}
 	case checks.ScopeServer:
-		l, err := facts.Servers.Get(r, evidence.None{})
+		f, err := facts.ServerNames.Get(r, evidence.None{})
 		if err != nil {
 			return nil, err
 		}
-		for _, s := range l.List {
-			within := []checks.Ref{{Scope: checks.ScopeADDomain, Name: facts.Parent(s.FQDN)}}
-			if s.Pool != "" {
-				within = append(within, checks.Ref{Scope: checks.ScopePool, Name: s.Pool})
-			}
-			add(s.FQDN, within...)
+		for _, s := range f.List {
+			add(s, checks.Ref{Scope: checks.ScopeADDomain, Name: facts.Parent(s)})
 		}
 	default:
 		return nil, fmt.Errorf("no discovery for the scope %q", scope)

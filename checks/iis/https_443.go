@@ -1,6 +1,7 @@
 package iis
 
 import (
+	"errors"
 	"slices"
 
 	"ocsdoctor/checks"
@@ -45,7 +46,7 @@ var _ = register(&checks.Check{
 	Title:    "the web server answers on HTTPS with a certificate for the OCS server or its pool",
 	Scope:    checks.ScopeServer,
 	Phases:   checks.PostInstall,
-	Needs:    []evidence.AnyKind{facts.Servers, facts.SIPDomains, facts.NetConnect, facts.TLSHandshake},
+	Needs:    []evidence.AnyKind{facts.Servers, facts.SIPDomains, facts.Addresses, facts.NetConnect, facts.TLSHandshake},
 	Messages: []*checks.Message{refused, noAnswer, hostSilent, noHandshake, nameMismatch},
 	Run: func(p *checks.Pass) error {
 		e := facts.Endpoint{Host: p.Subject.Name, Port: webPort}
@@ -124,8 +125,42 @@ func judgeNames(p *checks.Pass, e facts.Endpoint, leaf facts.Certificate) error 
 				"the server behind "+server.FQDN+" has a name of its own, which is not known: give --server FQDN", servers.Cite)
 		}
 	}
+	if server.Pool == "" {
+		may, err := mayBePool(p, leaf)
+		if err != nil {
+			return err
+		}
+		if may {
+			return evidence.FailAt(evidence.NotConfigured, "the certificate on "+e.String()+" is for "+leaf.Names()+
+				", which may be the pool of "+server.FQDN+": give --user, so that its pool can be read in AD", servers.Cite)
+		}
+	}
 	key := facts.TLSHandshake.Key(e)
 	p.Report(nameMismatch, []evidence.Key{key}, checks.A("endpoint", e), checks.A("server", e.Host), checks.A("expected", expected),
 		checks.A("names", leaf.Names()), checks.A("thumbprint", leaf.Thumbprint))
 	return nil
+}
+
+// maxNames bounds how many names of a certificate are looked up.
+const maxNames = 16
+
+// mayBePool tells whether a name of the certificate leads somewhere: where AD was not read the pool is not known, and any
+// host of the network may be its name on a load balancer.
+func mayBePool(p *checks.Pass, leaf facts.Certificate) (bool, error) {
+	names := leaf.DNSNames
+	if len(names) == 0 {
+		names = []string{leaf.CommonName}
+	}
+	found := make([]facts.HostAddresses, min(len(names), maxNames))
+	errs := make([]error, len(found))
+	var fns []func()
+	for i := range found {
+		if name := facts.Host(names[i]); facts.IsHostName(name) {
+			fns = append(fns, func() {
+				found[i], errs[i] = facts.Addresses.Get(p.Facts, facts.HostQuestion{Host: name, View: facts.Inside})
+			})
+		}
+	}
+	evidence.Parallel(fns...)
+	return slices.ContainsFunc(found, func(a facts.HostAddresses) bool { return len(a.Addresses) > 0 }), errors.Join(errs...)
 }

@@ -147,7 +147,7 @@ func (n *naming) judgeCommonName() error {
 	if cn == n.server.FQDN || n.server.Pool != "" && cn == n.server.Pool {
 		return nil
 	}
-	if n.server.Pool == "" && isHostName(cn) && !n.isSIPHost(cn) {
+	if n.server.Pool == "" && facts.IsHostName(cn) && !n.isSIPHost(cn) {
 		if slices.ContainsFunc(n.signIns, func(s signIn) bool { return s.walk.Host == cn }) {
 			return nil
 		}
@@ -155,8 +155,12 @@ func (n *naming) judgeCommonName() error {
 		if err != nil {
 			return err
 		}
-		if facts.Leads(a.Addresses, n.own) {
+		switch {
+		case facts.Leads(a.Addresses, n.own):
 			return nil
+		case len(a.Addresses) > 0:
+			return evidence.FailAt(evidence.NotConfigured, "the certificate on "+n.endpoint.String()+" has the common name "+cn+
+				", which may be the pool of "+n.server.FQDN+": give --user, so that its pool can be read in AD", n.servers.Cite)
 		}
 	}
 	if n.nameUnknown() {
@@ -164,12 +168,6 @@ func (n *naming) judgeCommonName() error {
 	}
 	n.report(wrongCN, []evidence.Key{facts.TLSHandshake.Key(n.endpoint)}, n.endpoint, n.leaf)
 	return nil
-}
-
-// isHostName tells whether a common name can be looked up: it may be any text.
-func isHostName(s string) bool {
-	const letters = "abcdefghijklmnopqrstuvwxyz0123456789-_."
-	return s != "" && len(s) <= 253 && strings.Trim(s, letters) == "" && !facts.IsAddress(s)
 }
 
 // nameUnknown tells that the server is only known by the name that clients sign in with.

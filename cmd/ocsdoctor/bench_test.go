@@ -80,4 +80,3 @@ func BenchmarkVersion(b *testing.B) {
 	}
 	b.ReportMetric(float64(peak)/(1<<20), "peak-MiB")
 }
-

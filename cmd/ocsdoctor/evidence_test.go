@@ -4,15 +4,18 @@ import (
 	"archive/zip"
 	"context"
 	"io"
+	"net"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"ocsdoctor/checks"
 	"ocsdoctor/checks/all"
 	"ocsdoctor/checks/engine"
 	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/live"
+	"ocsdoctor/checks/policy"
 	"ocsdoctor/fixtures/lab"
 )
 
@@ -119,5 +122,92 @@ func TestEveryQuestionIsAskedOnce(t *testing.T) {
 		if i > 0 && q == queries[i-1] {
 			t.Errorf("asked twice: %s", q)
 		}
+	}
+}
+
+// silentServer accepts connections and datagrams on one port and never answers.
+func silentServer(t *testing.T) string {
+	t.Helper()
+	ln, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
+	go func() {
+		for {
+			c, err := ln.Accept()
+			if err != nil {
+				return
+			}
+			t.Cleanup(func() { _ = c.Close() })
+		}
+	}()
+	pc, err := net.ListenPacket("udp", ln.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = pc.Close() })
+	return ln.Addr().String()
+}
+
+// Servers that accept and never answer cost one budget each: the scan ends in time, what hangs on them is unknown
+// with their address as root, and the rest is judged.
+func TestSilentServers(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		ports   []string
+		unknown []string
+		judged  []string
+		roots   []string
+	}{
+		"DNS": {[]string{":53"}, []string{"dns/sip-host", "ad/dc-reachable", "net/sip-port"}, nil,
+			[]string{"net.address(192.168.1.10:53/udp)"}},
+		"LDAP": {[]string{":389"}, []string{"ad/dc-reachable", "ad/domain-functional-level", "ad/forest-functional-level"},
+			[]string{"net/sip-port", "dns/sip-tls-srv", "iis/https-443", "signin/challenge"},
+			[]string{"net.address(dc1.todorovic.adds:389/tcp)", "net.address(dc2.todorovic.adds:389/tcp)"}},
+		"SIP": {[]string{":5061"}, []string{"pki/server-name", "signin/challenge"},
+			[]string{"net/sip-port", "ad/dc-reachable", "iis/https-443", "dns/sip-host"}, []string{"net.address(ocs.todorovic.adds:5061/tcp)"}},
+		"all at once": {[]string{":53", ":389", ":5061", ":443"}, []string{"dns/sip-host", "ad/dc-reachable"}, nil,
+			[]string{"net.address(192.168.1.10:53/udp)"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := startLab(t, "todorovic", lab.Options{})
+			for service := range l.Map {
+				for _, p := range c.ports {
+					if strings.HasSuffix(service, p) {
+						l.Map[service] = silentServer(t)
+					}
+				}
+			}
+			start := time.Now()
+			_, out := labScan(t, l)
+			if took := time.Since(start); took > 15*time.Second {
+				t.Errorf("the scan took %v", took)
+			}
+			if d := policy.Decide(out, policy.Options{FailOn: checks.Error}); d.ExitCode != policy.ExitIncomplete {
+				t.Errorf("exit %d", d.ExitCode)
+			}
+			status := map[string]engine.Status{}
+			for _, r := range out.Results {
+				status[r.Check.ID] = r.Status
+				if r.Status == engine.StatusUnknown && !slices.Contains(c.roots, r.Missing.Root.String()) {
+					t.Errorf("%s hangs on %s (%s)", r.Check.ID, r.Missing.Root, r.Missing.Detail)
+				}
+			}
+			for _, id := range c.unknown {
+				if status[id] != engine.StatusUnknown {
+					t.Errorf("%s is %q", id, status[id])
+				}
+			}
+			for _, id := range c.judged {
+				if status[id] != engine.StatusPass {
+					t.Errorf("%s is %q", id, status[id])
+				}
+			}
+			if len(out.Roots) > 0 {
+				t.Errorf("there are roots: %v", out.Roots)
+			}
+		})
 	}
 }

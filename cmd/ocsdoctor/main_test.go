@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"github.com/santhosh-tekuri/jsonschema/v6"
 
 	"ocsdoctor/fixtures/lab"
 	"ocsdoctor/report"
@@ -121,11 +122,39 @@ func TestEveryFaultIsNamed(t *testing.T) {
 	}
 }
 
+// Reports of real scans are as the schema says.
+func TestReportsAreAsTheSchemaSays(t *testing.T) {
+	t.Parallel()
+	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(report.JSONSchema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := jsonschema.NewCompiler()
+	c.AssertFormat()
+	if err := c.AddResource("report.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	schema, err := c.Compile("report.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, spec := range []string{"todorovic", "todorovic+certificate-expired+internal-srv-missing", "todorovic+sip-port-refused", "todorovic+all-dcs-down"} {
+		_, out, _ := call(t, "scan", "--lab", spec, "-o", "json")
+		v, err := jsonschema.UnmarshalJSON(strings.NewReader(out))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := schema.Validate(v); err != nil {
+			t.Errorf("%s: %v", spec, err)
+		}
+	}
+}
+
 func TestTwoFaultsAreTwoRoots(t *testing.T) {
 	t.Parallel()
 	for spec, want := range map[string][]string{
 		"todorovic+certificate-expired+internal-srv-missing": {"pki/validity:expired", "dns/sip-internal-tls-srv:missing"},
-		"todorovic+dc-down+https-refused":          {"ad/dc-reachable:own-site-dc-down", "iis/https-443:refused"},
+		"todorovic+domain-level-2000+https-refused":          {"ad/domain-functional-level:too-low", "iis/https-443:refused"},
 	} {
 		r, code := scanJSON(t, "--lab", spec)
 		if got := roots(r); !slices.Equal(got, want) || code != 1 {

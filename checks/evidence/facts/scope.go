@@ -116,7 +116,7 @@ func fields(parts ...string) string {
 // All is every kind, for validation and for the catalogue.
 var All = []evidence.AnyKind{
 	ConfigScope, DNSAnswer, DNSLookup, Addresses, NetConnect, RootDSE, Search, Directory, TLSHandshake, Register,
-	SystemAnchors, Anchors, ADDomain, DomainControllers, SIPDomains, Servers, Discovery, ServerPhase,
+	SystemAnchors, Anchors, ADDomain, DomainControllers, SIPDomains, Servers, ServerNames, Discovery, ServerPhase,
 }
 
 func sorted(s []string) []string { s = slices.Clone(s); slices.Sort(s); return slices.Compact(s) }

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -131,26 +132,48 @@ func deriveSIPDomains(r *evidence.Reader, _ evidence.None) (Found, error) {
 	return f, nil
 }
 
-// searchBoth searches the two places where OCS keeps its global settings, the Configuration container first.
+// searchBoth searches the two places where OCS keeps its global settings side by side, the Configuration container first.
 func searchBoth(r *evidence.Reader, filter string, attributes ...string) ([]Entry, evidence.Key, error) {
 	dir, err := Directory.Get(r, evidence.None{})
 	if err != nil {
 		return nil, evidence.Key{}, err
 	}
-	var out []Entry
-	var cite evidence.Key
-	for _, base := range []string{"CN=RTC Service,CN=Services," + dir.Config, "CN=RTC Service,CN=Microsoft,CN=System," + dir.RootDN} {
-		q := NewSearch(dir.DC, base, "sub", filter, attributes...)
-		res, err := Search.Get(r, q)
-		if err != nil {
-			return nil, evidence.Key{}, err
-		}
-		if cite.IsZero() {
-			cite = Search.Key(q)
-		}
-		out = append(out, res.Entries...)
+	bases := []string{"CN=RTC Service,CN=Services," + dir.Config, "CN=RTC Service,CN=Microsoft,CN=System," + dir.RootDN}
+	found := make([]SearchResult, len(bases))
+	errs := make([]error, len(bases))
+	question := func(i int) SearchQuestion { return NewSearch(dir.DC, bases[i], "sub", filter, attributes...) }
+	var fns []func()
+	for i := range bases {
+		fns = append(fns, func() { found[i], errs[i] = Search.Get(r, question(i)) })
 	}
-	return out, cite, nil
+	evidence.Parallel(fns...)
+	if err := errors.Join(errs...); err != nil {
+		return nil, evidence.Key{}, err
+	}
+	return slices.Concat(found[0].Entries, found[1].Entries), Search.Key(question(0)), nil
+}
+
+// ServerNames are the FQDNs of Servers. Where they are given nothing has to be asked for them, so that what is judged
+// of a server does not wait for its pool to be read.
+var ServerNames = &evidence.Kind[evidence.None, Found]{
+	Name:  "topology.server-names",
+	Doc:   "the FQDNs of the OCS servers to judge",
+	Needs: []evidence.AnyKind{ConfigScope, Servers},
+	Derive: func(r *evidence.Reader, _ evidence.None) (Found, error) {
+		scope, err := ConfigScope.Get(r, evidence.None{})
+		if err != nil {
+			return Found{}, err
+		}
+		if len(scope.Servers) > 0 {
+			return Found{scope.Servers, "given", ConfigScope.Key(evidence.None{})}, nil
+		}
+		l, err := Servers.Get(r, evidence.None{})
+		f := Found{Source: l.Source, Cite: l.Cite}
+		for _, s := range l.List {
+			f.List = append(f.List, s.FQDN)
+		}
+		return f, err
+	},
 }
 
 // ServerList is the OCS servers to judge.
@@ -222,7 +245,7 @@ func deriveServers(r *evidence.Reader, _ evidence.None) (ServerList, error) {
 
 // adServers reads the pools and the computers of their front ends.
 func adServers(r *evidence.Reader) (ServerList, error) {
-	pools, cite, err := searchBoth(r, "(objectClass=msRTCSIP-Pool)", "dNSHostName")
+	objects, cite, err := searchBoth(r, "(|(objectClass=msRTCSIP-Pool)(objectClass=msRTCSIP-PoolService))", "objectClass", "dNSHostName", "msRTCSIP-FrontEndServers")
 	if err != nil {
 		return ServerList{}, err
 	}
@@ -231,27 +254,30 @@ func adServers(r *evidence.Reader) (ServerList, error) {
 		return ServerList{}, err
 	}
 	l := ServerList{Source: "ad", Cite: cite}
-	for _, p := range pools {
-		q := NewSearch(dir.DC, p.DN, "sub", "(objectClass=msRTCSIP-PoolService)", "msRTCSIP-FrontEndServers")
-		res, err := Search.Get(r, q)
-		if err != nil {
-			return ServerList{}, err
-		}
-		for _, e := range res.Entries {
-			for _, v := range e.Values("msRTCSIP-FrontEndServers") {
-				fqdn, err := computerName(r, dir, string(v))
-				if err != nil {
-					return ServerList{}, err
-				}
-				if fqdn != "" {
-					l.List = append(l.List, Server{fqdn, Host(p.Value("dNSHostName"))})
-				}
+	for _, service := range objects {
+		for _, frontEnd := range service.Values("msRTCSIP-FrontEndServers") {
+			fqdn, err := computerName(r, dir, string(frontEnd))
+			if err != nil {
+				return ServerList{}, err
+			}
+			if fqdn != "" {
+				l.List = append(l.List, Server{fqdn, poolAbove(service.DN, objects)})
 			}
 		}
 	}
 	slices.SortFunc(l.List, func(a, b Server) int { return strings.Compare(a.FQDN, b.FQDN) })
 	l.List = slices.Compact(l.List)
 	return l, nil
+}
+
+// poolAbove is the FQDN of the pool that an object is below.
+func poolAbove(dn string, objects []Entry) string {
+	for _, o := range objects {
+		if name := o.Value("dNSHostName"); name != "" && strings.HasSuffix(strings.ToLower(dn), ","+strings.ToLower(o.DN)) {
+			return Host(name)
+		}
+	}
+	return ""
 }
 
 // computerName finds the computer above a service connection point: "CN=..,CN=Microsoft,CN=OCS,OU=..".
@@ -304,6 +330,12 @@ func Leads(a, b []string) bool {
 
 // IsAddress tells whether a host is an address literal.
 func IsAddress(host string) bool { _, err := netip.ParseAddr(host); return err == nil }
+
+// IsHostName tells whether a text can be looked up: a name in a certificate may be any text.
+func IsHostName(s string) bool {
+	const letters = "abcdefghijklmnopqrstuvwxyz0123456789-_."
+	return s != "" && len(s) <= 253 && strings.Trim(s, letters) == "" && !IsAddress(s)
+}
 
 // Count is "1 server", "2 servers".
 func Count(n int, what string) string {
