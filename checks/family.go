@@ -98,8 +98,13 @@ func (f *Finding) Fix() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	args := f.ArgMap()
+	for name, value := range args {
+		// A value from the network must not begin a line: indented, it would be a command to copy.
+		args[name] = strings.ReplaceAll(value, "\n", `\x0a`)
+	}
 	var b strings.Builder
-	if err := t.Execute(&b, f.ArgMap()); err != nil {
+	if err := t.Execute(&b, args); err != nil {
 		return "", err
 	}
 	return strings.TrimSpace(b.String()), nil

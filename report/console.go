@@ -4,11 +4,14 @@ import (
 	"cmp"
 	"fmt"
 	"io"
-	"maps"
-	"slices"
+	"regexp"
+	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/fatih/color"
+
+	"ocsdoctor/checks/policy"
 )
 
 // ConsoleOptions say how a report is shown to a person.
@@ -22,20 +25,23 @@ type ConsoleOptions struct {
 }
 
 // WriteConsole writes the report for a person at a terminal: the roots with proof and mending, then what could not
-// be looked at, what was not checked, notices, and the verdict on the last line.
+// be looked at, what was not checked, notices, what is accepted, the counts, and the verdict on the last line.
 func (r *Report) WriteConsole(w io.Writer, o ConsoleOptions) error {
-	c := &console{r: r, o: o, width: cmp.Or(o.Width, 80), findings: r.Findings()}
-	c.write()
+	c := &console{view: r.view(), o: o, width: cmp.Or(o.Width, 80)}
+	if o.Quiet {
+		c.quiet()
+	} else {
+		c.whole()
+	}
 	_, err := io.WriteString(w, c.b.String())
 	return err
 }
 
 type console struct {
-	r        *Report
-	o        ConsoleOptions
-	width    int
-	findings map[string]Located
-	b        strings.Builder
+	*view
+	o     ConsoleOptions
+	width int
+	b     strings.Builder
 }
 
 // symbols stand beside the word, so that neither colour nor symbol is needed to understand a line.
@@ -43,7 +49,8 @@ var symbols = map[string]string{"critical": "✗", "error": "✗", "warning": "!
 
 var colors = map[string]color.Attribute{
 	"critical": color.FgHiRed, "error": color.FgRed, "warning": color.FgYellow, "notice": color.FgCyan,
-	"good": color.FgGreen, "bad": color.FgRed, "head": color.Bold, "dim": color.Faint,
+	policy.VerdictPass: color.FgGreen, policy.VerdictFail: color.FgRed, policy.VerdictIncomplete: color.FgYellow,
+	"head": color.Bold,
 }
 
 func (c *console) paint(kind, text string) string {
@@ -55,16 +62,28 @@ func (c *console) paint(kind, text string) string {
 	return p.Sprint(text)
 }
 
+// painted are the sequences that paint writes; nothing else can, since text from outside is made printable.
+var painted = regexp.MustCompile("\x1b\\[[0-9;]*m")
+
 // line writes a line as it is.
 func (c *console) line(text string) { c.b.WriteString(text + "\n") }
 
-// text writes a text wrapped, its first line after first and the others after rest.
+// text writes a text from outside wrapped, its first line after first and the others after rest.
 func (c *console) text(first, rest, text string) {
+	columns := func(lead string) int {
+		return c.width - utf8.RuneCountInString(painted.ReplaceAllString(lead, ""))
+	}
 	lead := first
-	for _, l := range wrap(Printable(text), c.width-len([]rune(rest))) {
+	for _, l := range wrap(Printable(text), columns(first), columns(rest)) {
 		c.line(lead + l)
 		lead = rest
 	}
+}
+
+// item writes a text as an item of a list, indented by some columns.
+func (c *console) item(indent int, text string) {
+	margin := strings.Repeat(" ", indent)
+	c.text(margin+"- ", margin+"  ", text)
 }
 
 // head writes a heading after an empty line.
@@ -73,38 +92,42 @@ func (c *console) head(text string) {
 	c.line(c.paint("head", text))
 }
 
-func (c *console) write() {
-	if c.o.Quiet {
-		for _, id := range c.r.Roots {
-			f := c.findings[id]
-			c.text(c.label(f.Finding)+" ", "  ", f.Result.Subject.Name+": "+f.Text)
-		}
-		c.verdict()
-		return
+// quiet writes one line for each problem, whatever its length, and the verdict.
+func (c *console) quiet() {
+	for _, p := range c.Problems {
+		c.line(c.label(p.Severity) + " " + Printable(p.Where()+": "+p.Text+marked(p.Located)))
 	}
+	c.verdict()
+}
+
+func (c *console) whole() {
 	c.vantage()
-	for i, id := range c.r.Roots {
-		c.root(i+1, id)
+	for i, p := range c.Problems {
+		c.problem(i+1, p)
 	}
-	c.unknowns()
+	c.broken()
+	c.unknown()
 	c.notConfigured()
 	c.others()
+	c.accepted()
 	if c.o.Verbose {
-		c.all()
+		c.results()
 	}
-	if len(c.r.Notes) > 0 {
+	c.table()
+	if len(c.Notes) > 0 {
 		c.head("Notes")
-		for _, n := range c.r.Notes {
-			c.text("  - ", "    ", n)
+		for _, n := range c.Notes {
+			c.item(2, n)
 		}
 	}
 	c.line("")
+	c.text("", "", c.counts())
 	c.verdict()
 }
 
 // vantage says what was judged, and from where.
 func (c *console) vantage() {
-	d := c.r.Deployment
+	d := c.Deployment
 	c.line(c.paint("head", Printable(cmp.Or(d.Name, "(no name)"))))
 	row := func(name, text string) {
 		if text != "" {
@@ -114,105 +137,95 @@ func (c *console) vantage() {
 	row("AD domain", d.ADDomain)
 	row("SIP domains", strings.Join(d.SIPDomains, ", "))
 	row("servers", strings.Join(d.Servers, ", "))
-	phase := c.r.Phase
-	for _, p := range c.r.Phases {
-		assumed := ""
-		if p.Assumed {
-			assumed = "assumed, "
+	if len(c.Phases) == 1 {
+		row("phase", c.Phases[0].words())
+	} else {
+		row("phase", c.Phase)
+		for _, p := range c.Phases {
+			row("", p.Server+": "+p.words())
 		}
-		phase += fmt.Sprintf("; %s: %s (%s%s)", p.Server, p.Phase, assumed, p.Why)
 	}
-	if len(c.r.Phases) == 1 {
-		_, phase, _ = strings.Cut(phase, ": ")
+	row("asked from", c.Vantage.Host+" as "+cmp.Or(c.Vantage.User, anonymous))
+	row("resolvers", cmp.Or(strings.Join(c.Vantage.DNS, ", "), "none"))
+	row("at", c.StartedAt.UTC().Format(dateForm))
+}
+
+// dateForm is how a date is shown to a person.
+const dateForm = "2006-01-02 15:04 MST"
+
+// anonymous stands for the account where none was given.
+const anonymous = "no account (anonymous)"
+
+// words is the phase with what makes it so.
+func (p Phase) words() string {
+	if p.Assumed {
+		return p.Phase + " (assumed: " + p.Why + ")"
 	}
-	row("phase", phase)
-	user := cmp.Or(c.r.Vantage.User, "no account (anonymous)")
-	row("asked from", c.r.Vantage.Host+" as "+user+", resolvers "+cmp.Or(strings.Join(c.r.Vantage.DNS, ", "), "none"))
-	row("at", c.r.StartedAt.Format("2006-01-02 15:04 MST"))
+	return p.Phase + " (" + p.Why + ")"
 }
 
 // label is symbol and word of a severity.
-func (c *console) label(f *Finding) string {
-	return c.paint(f.Severity, symbols[f.Severity]+" "+strings.ToUpper(f.Severity))
+func (c *console) label(severity string) string {
+	return c.paint(severity, symbols[severity]+" "+strings.ToUpper(severity))
 }
 
-// root writes one problem to solve: what, the proof, what follows from it, and what mends it.
-func (c *console) root(n int, id string) {
-	f := c.findings[id]
-	c.line("")
-	c.line(c.paint("head", fmt.Sprintf("%d. ", n)) + c.label(f.Finding) + "  " + Printable(f.Result.Check+" on "+f.Result.Subject.Name))
-	if m := mark(f.Finding); m != "" {
-		c.text("   ", "   ", m)
-	}
-	c.text("   ", "   ", f.Text)
-	c.text("   proof: ", "          ", strings.Join(f.Cites, ", "))
-	var follows []string
-	for _, id := range c.consequences(id) {
-		g := c.findings[id]
-		follows = append(follows, fmt.Sprintf("%s (%s on %s)", g.Text, g.Result.Check, g.Result.Subject.Name))
-	}
-	for _, m := range c.r.Missing {
-		if m.Under == id {
-			follows = append(follows, "could not be looked at: "+strings.Join(m.Checks, ", ")+" ("+m.Detail+")")
-		}
-	}
-	if len(follows) > 0 {
-		c.line("   follows from it:")
-		for _, t := range follows {
-			c.text("     - ", "       ", t)
-		}
-	}
-	c.line("   " + c.paint("head", "fix:"))
-	for _, l := range RenderMarkdown(f.Fix, c.width-6) {
-		if l != "" {
-			l = "      " + l
-		}
-		c.line(l)
-	}
-}
-
-// mark says of a finding that it does not count.
-func mark(f *Finding) string {
-	switch {
-	case f.Waiver != nil:
-		return fmt.Sprintf("[waived until %s: %s]", f.Waiver.Until, f.Waiver.Reason)
-	case f.InBaseline:
-		return "[in the baseline]"
+// marked is a finding's mark, to stand after its text.
+func marked(l Located) string {
+	if m := l.Mark(); m != "" {
+		return " [" + m + "]"
 	}
 	return ""
 }
 
-// consequences are all findings that follow from one, in the order of the report.
-func (c *console) consequences(id string) []string {
-	under := map[string]bool{id: true}
-	var out []string
-	for changed := true; changed; {
-		changed = false
-		for _, res := range c.r.Results {
-			for _, f := range res.Findings {
-				if !under[f.ID] && slices.ContainsFunc(f.ConsequenceOf, func(c string) bool { return under[c] }) {
-					under[f.ID], changed = true, true
-					out = append(out, f.ID)
-				}
+// problem writes one problem to solve: what, the proof, what follows from it, and what mends it.
+func (c *console) problem(n int, p problem) {
+	c.line("")
+	c.text(c.paint("head", strconv.Itoa(n)+".")+" "+c.label(p.Severity)+"  ", "   ", p.Where())
+	c.text("   ", "   ", p.Text+marked(p.Located))
+	c.text("   proof: ", "          ", strings.Join(p.Cites, "; "))
+	if len(p.Follows)+len(p.NotSeen) > 0 {
+		c.line("   follows from it:")
+		c.follows(5, p)
+	}
+	if p.Fix != "" {
+		c.line("   " + c.paint("head", "fix:"))
+		for _, l := range RenderMarkdown(p.Fix, c.width-6) {
+			if l != "" {
+				l = "      " + l
 			}
+			c.line(l)
 		}
 	}
-	return out
 }
 
-// unknowns writes what could not be looked at and is not shown under a root.
-func (c *console) unknowns() {
-	var own []Missing
-	for _, m := range c.r.Missing {
-		if m.Under == "" {
-			own = append(own, m)
-		}
+// follows writes the consequences of a problem and what could not be looked at because of it.
+func (c *console) follows(indent int, p problem) {
+	for _, f := range p.Follows {
+		c.item(indent, f.Text+" ("+f.Where()+")"+marked(f))
 	}
-	if len(own) == 0 {
+	for _, m := range p.NotSeen {
+		c.item(indent, "unknown for that reason: "+strings.Join(m.Checks, ", ")+" ("+m.Detail+")")
+	}
+}
+
+// broken writes the checks that have a bug.
+func (c *console) broken() {
+	if len(c.Broken) == 0 {
+		return
+	}
+	c.head("Broken (a bug in ocsdoctor, not in the deployment)")
+	for _, res := range c.Broken {
+		c.item(2, res.Check+" on "+res.Subject.Name+": "+res.Reason)
+	}
+}
+
+// unknown writes what could not be looked at and is not shown under a problem.
+func (c *console) unknown() {
+	if len(c.Unknown) == 0 {
 		return
 	}
 	c.head("Could not look (unknown, which is not a pass)")
-	for _, m := range own {
+	for _, m := range c.Unknown {
 		c.text("  ? ", "    ", m.Detail+" ["+m.Reason+"]")
 		c.text("    fact: ", "          ", m.Fact)
 		c.text("    not judged: ", "                ", strings.Join(m.Checks, ", "))
@@ -221,113 +234,87 @@ func (c *console) unknowns() {
 
 // notConfigured writes what was skipped for want of a flag.
 func (c *console) notConfigured() {
-	byReason := map[string][]string{}
-	for _, res := range c.r.Results {
-		if why, ok := strings.CutPrefix(res.Reason, "not configured: "); ok && res.Status == "skip" && !slices.Contains(byReason[why], res.Check) {
-			byReason[why] = append(byReason[why], res.Check)
-		}
-	}
-	if len(byReason) == 0 {
+	if len(c.NotConfigured) == 0 {
 		return
 	}
 	c.head("Not checked")
-	for _, why := range slices.Sorted(maps.Keys(byReason)) {
-		c.text("  - ", "    ", strings.Join(byReason[why], ", ")+": "+why)
+	for _, s := range c.NotConfigured {
+		c.item(2, strings.Join(s.Checks, ", ")+": "+s.Why)
 	}
 }
 
 // others writes the notices.
 func (c *console) others() {
-	var lines []string
-	for _, res := range c.r.Results {
-		for _, f := range res.Findings {
-			if f.Severity == "notice" {
-				lines = append(lines, fmt.Sprintf("%s (%s on %s)", f.Text, res.Check, res.Subject.Name))
-			}
-		}
-	}
-	if len(lines) == 0 {
+	if len(c.Others) == 0 {
 		return
 	}
-	c.head("Good to know")
-	for _, l := range lines {
-		c.text("  "+c.paint("notice", "i")+" ", "    ", l)
+	c.head("Other findings")
+	for _, f := range c.Others {
+		c.text("  "+c.label(f.Severity)+"  ", "    ", f.Text+" ("+f.Where()+")"+marked(f))
 	}
 }
 
-// all writes a line for each check.
-func (c *console) all() {
+// accepted writes the problems that do not count.
+func (c *console) accepted() {
+	if len(c.Accepted) == 0 {
+		return
+	}
+	c.head("Accepted (does not count)")
+	for _, p := range c.Accepted {
+		c.text("  "+c.label(p.Severity)+"  ", "    ", p.Text+" ("+p.Where()+")"+marked(p.Located))
+		c.follows(4, p)
+	}
+}
+
+// results writes a line for each check.
+func (c *console) results() {
 	c.head("All checks")
-	for _, res := range c.r.Results {
-		why := ""
-		if res.Reason != "" {
-			why = ": " + res.Reason
+	for _, res := range c.Results {
+		why := res.Why()
+		if why != "" {
+			why = ": " + why
 		}
 		c.text(fmt.Sprintf("  %-8s", res.Status), "          ", res.Check+" on "+res.Subject.Name+why)
 	}
 }
 
-// verdict is the last line: the counts, and what the exit code says.
+// table writes how many checks of each family had which outcome; outcomes that none had are left out.
+func (c *console) table() {
+	if len(c.Families) == 0 {
+		return
+	}
+	name := len("checks")
+	for _, f := range c.Families {
+		name = max(name, utf8.RuneCountInString(Printable(f.Name)))
+	}
+	head := fmt.Sprintf("%-*s", name, "checks")
+	for _, s := range statuses {
+		if c.Summary[s.key] > 0 {
+			head += fmt.Sprintf("  %7s", s.key)
+		}
+	}
+	c.head(head)
+	for _, f := range c.Families {
+		row := fmt.Sprintf("%-*s", name, Printable(f.Name))
+		for _, s := range statuses {
+			if c.Summary[s.key] > 0 {
+				row += fmt.Sprintf("  %7s", dash(f.Counts[s.key]))
+			}
+		}
+		c.line(row)
+	}
+}
+
+// dash is a count, with a dash for none.
+func dash(n int) string {
+	if n == 0 {
+		return "-"
+	}
+	return strconv.Itoa(n)
+}
+
+// verdict is the last line, whatever its length.
 func (c *console) verdict() {
-	s := c.r.Summary
-	counts := fmt.Sprintf("%d passed", s["pass"])
-	for _, n := range []struct{ key, word string }{
-		{"warn", "with warnings"}, {"fail", "failed"}, {"unknown", "unknown"}, {"skip", "skipped"}, {"error", "broken"},
-	} {
-		if s[n.key] > 0 {
-			counts += fmt.Sprintf(", %d %s", s[n.key], n.word)
-		}
-	}
-	if s["waived"] > 0 {
-		counts += ", " + plural(s["waived"], "finding") + " waived"
-	}
-	total := 0
-	for k, n := range s {
-		if k != "waived" {
-			total += n
-		}
-	}
-	words := c.r.sentence()
-	kind := "bad"
-	if c.r.Verdict == "pass" {
-		kind = "good"
-	}
-	line := fmt.Sprintf("%s. %s: %s (exit %d)", words, plural(total, "check result"), counts, c.r.ExitCode)
-	for i, l := range wrap(line, c.width) {
-		if head, rest, ok := strings.Cut(l, ":"); ok && i == 0 {
-			l = c.paint(kind, head) + ":" + rest
-		}
-		c.line(l)
-	}
-}
-
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
-}
-
-// sentence is the verdict in words.
-func (r *Report) sentence() string {
-	words := map[string]string{
-		"pass":       "PASS: nothing at or above " + r.FailOn,
-		"fail":       "FAIL: findings at or above " + r.FailOn,
-		"incomplete": "INCOMPLETE: not all could be looked at",
-		"error":      "BROKEN: a check or the tool has a bug",
-	}[r.Verdict]
-	open := 0
-	found := r.Findings()
-	for _, id := range r.Roots {
-		if mark(found[id].Finding) == "" {
-			open++
-		}
-	}
-	if r.Verdict == "fail" && open > 0 {
-		words = fmt.Sprintf("FAIL: %s to solve", plural(open, "root problem"))
-	}
-	if r.ExitCode == 130 {
-		words += " (interrupted)"
-	}
-	return words
+	word, rest, _ := strings.Cut(Printable(c.sentence()), ":")
+	c.line(c.paint(c.Verdict, word+":") + rest)
 }

@@ -2,14 +2,14 @@ package report
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	_ "embed"
 	"encoding/base64"
+	"fmt"
 	"html/template"
 	"io"
 	"strings"
-
-	"github.com/yuin/goldmark"
 )
 
 //go:embed report.html
@@ -20,81 +20,42 @@ var styleText string
 
 var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"show":     Printable,
-	"markdown": markdown,
-	"upper":    strings.ToUpper,
+	"markdown": func(md string) template.HTML { return template.HTML(markdownHTML(md)) }, // which escapes all text
 	"join":     func(list []string) string { return Printable(strings.Join(list, ", ")) },
-	"symbol":   func(severity string) string { return symbols[severity] },
-	"plural":   plural,
+	"severity": func(s string) string { return symbols[s] + " " + strings.ToUpper(s) },
+	"number":   func(i int) int { return i + 1 },
+	"dash":     dash,
+	"marked":   func(l Located) string { return Printable(marked(l)) },
+	"words":    func(p Phase) string { return Printable(p.words()) },
 }).Parse(pageText))
-
-// markdown is the HTML of a check's text. Raw HTML in it is left out, so that an argument from the network cannot bring any.
-func markdown(text string) template.HTML {
-	var b bytes.Buffer
-	if err := goldmark.Convert([]byte(printableLines(text)), &b); err != nil {
-		return template.HTML("<pre>" + template.HTMLEscapeString(text) + "</pre>")
-	}
-	return template.HTML(b.String()) // goldmark escapes all text and drops raw HTML unless told otherwise
-}
-
-// problem is a root as the page shows it.
-type problem struct {
-	Number  int
-	Finding Located
-	Mark    string
-	Follows []Located
-	NotSeen []Missing
-}
 
 // WriteHTML writes the report as one page without script or outside asset, which reads well without its style too.
 func (r *Report) WriteHTML(w io.Writer) error {
+	v := r.view()
 	sum := sha256.Sum256([]byte(styleText))
-	c := &console{r: r, findings: r.Findings()}
-	data := struct {
-		*Report
-		Style     template.CSS
-		StyleHash string
-		Problems  []problem
-		Unknown   []Missing
-		Date      string
-		Verdict   string
-		Unchecked []Result
-		Notices   []Located
-	}{
-		Report: r, Style: template.CSS(styleText), StyleHash: base64.StdEncoding.EncodeToString(sum[:]),
-		Date: r.StartedAt.Format("2006-01-02 15:04 MST"), Verdict: r.sentence(),
-	}
-	for i, id := range r.Roots {
-		p := problem{Number: i + 1, Finding: c.findings[id], Mark: mark(c.findings[id].Finding)}
-		for _, follow := range c.consequences(id) {
-			p.Follows = append(p.Follows, c.findings[follow])
-		}
-		for _, m := range r.Missing {
-			if m.Under == id {
-				p.NotSeen = append(p.NotSeen, m)
-			}
-		}
-		data.Problems = append(data.Problems, p)
-	}
-	for _, m := range r.Missing {
-		if m.Under == "" {
-			data.Unknown = append(data.Unknown, m)
-		}
-	}
-	for i := range r.Results {
-		res := &r.Results[i]
-		if res.Status == "skip" {
-			data.Unchecked = append(data.Unchecked, *res)
-		}
-		for j := range res.Findings {
-			if res.Findings[j].Severity == "notice" {
-				data.Notices = append(data.Notices, Located{&res.Findings[j], res})
-			}
-		}
-	}
 	var b bytes.Buffer
-	if err := page.Execute(&b, data); err != nil {
-		return err
+	err := page.Execute(&b, struct {
+		*view
+		Name, Date, Sentence, Counts, Account, Took string
+		Style                                       template.CSS
+		StyleHash                                   string
+		Columns                                     []string
+	}{
+		view: v, Name: cmp.Or(r.Deployment.Name, "(no name)"), Date: r.StartedAt.UTC().Format(dateForm), Sentence: v.sentence(), Counts: v.counts(),
+		Account: cmp.Or(r.Vantage.User, anonymous), Took: fmt.Sprintf("%s s", seconds(r.DurationMs)),
+		Style: template.CSS(styleText), StyleHash: base64.StdEncoding.EncodeToString(sum[:]), Columns: columns(),
+	})
+	if err != nil {
+		return fmt.Errorf("making the page: %w", err)
 	}
-	_, err := w.Write(b.Bytes())
+	_, err = w.Write(b.Bytes())
 	return err
+}
+
+func columns() []string {
+	var keys []string
+	for _, s := range statuses {
+		keys = append(keys, s.key)
+	}
+	return keys
 }

@@ -276,8 +276,16 @@ func Read(in io.Reader) (*Report, error) {
 	return &r, r.consistent()
 }
 
-// consistent tells whether severities are known and whatever names a finding names one that is there.
+// consistent tells whether severities and statuses are known and whatever names a finding names one that is there.
 func (r *Report) consistent() error {
+	if _, ok := checks.ParseSeverity(r.FailOn); !ok {
+		return fmt.Errorf("its failOn is %q", r.FailOn)
+	}
+	for _, res := range r.Results {
+		if !slices.Contains(engine.Statuses, engine.Status(res.Status)) {
+			return fmt.Errorf("the check %s on %s has the status %q", res.Check, res.Subject.Name, res.Status)
+		}
+	}
 	found := r.Findings()
 	ids := slices.Clone(r.Roots)
 	for _, m := range r.Missing {

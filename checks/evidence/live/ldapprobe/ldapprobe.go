@@ -117,19 +117,24 @@ func (c *Client) Search(ctx context.Context, tr *env.Trace, r *evidence.Reader, 
 	if _, err := c.env.Connected(r, s.endpoint); err != nil {
 		return facts.SearchResult{}, err
 	}
-	select {
-	case s.turn <- struct{}{}:
-		defer func() { <-s.turn }()
-	case <-ctx.Done():
-		return facts.SearchResult{}, env.Ended(ctx)
+	if err := s.take(ctx); err != nil {
+		return facts.SearchResult{}, err
 	}
-	if err := c.open(ctx, tr, r, s); err != nil {
+	err = c.open(ctx, tr, r, s)
+	s.release()
+	if err != nil {
 		return facts.SearchResult{}, err
 	}
 	res, err := c.search(ctx, tr, s, req)
-	if err != nil && s.link.broken && ctx.Err() == nil { // what broke the session is the root of all that still wants it
-		s.link.close()
-		s.failure = rooted(err, facts.Search.Key(q))
+	if err != nil && s.link.broken.Load() && ctx.Err() == nil {
+		if err := s.take(ctx); err != nil {
+			return facts.SearchResult{}, err
+		}
+		defer s.release()
+		if s.failure == nil { // what broke the session is the root of all that still wants it
+			s.link.close()
+			s.failure = rooted(err, facts.Search.Key(q))
+		}
 		return facts.SearchResult{}, s.failure
 	}
 	return res, err
@@ -138,6 +143,7 @@ func (c *Client) Search(ctx context.Context, tr *env.Trace, r *evidence.Reader, 
 // search reads all pages (RFC 2696).
 func (c *Client) search(ctx context.Context, tr *env.Trace, s *session, req *ldap.SearchRequest) (facts.SearchResult, error) {
 	var out facts.SearchResult
+	// Searches share the connection: each that begins renews what may be read for all.
 	s.link.meter.left.Store(maxSearch)
 	paging := ldap.NewControlPaging(pageSize)
 	req.Controls = []ldap.Control{paging}
@@ -214,7 +220,7 @@ type link struct {
 	ldap  *ldap.Conn
 	meter *meter
 	// broken tells that something else than an answer came, after which nothing can be asked any more.
-	broken bool
+	broken atomic.Bool
 }
 
 // converse starts a conversation; at most limit bytes of answers are read.
@@ -238,7 +244,7 @@ func (l *link) judge(ctx context.Context, ep facts.Endpoint, err error) error {
 	if errors.As(err, &answer) && answer.ResultCode < ldap.ErrorNetwork {
 		return refused(ep, answer.ResultCode)
 	}
-	l.broken = true
+	l.broken.Store(true)
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()

@@ -19,7 +19,7 @@ import (
 // session is the one connection with the one bind that a domain controller gets in a run.
 type session struct {
 	endpoint facts.Endpoint
-	// turn is held by the search that is on; it guards what follows.
+	// turn is held by the search that opens the session or finds it broken; it guards what follows.
 	turn    chan struct{}
 	opened  bool
 	target  env.Target
@@ -28,6 +28,18 @@ type session struct {
 	// over636 tells that the session rests on a connect to port 636 too.
 	over636 bool
 }
+
+// take waits for the turn.
+func (s *session) take(ctx context.Context) error {
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return env.Ended(ctx)
+	}
+}
+
+func (s *session) release() { <-s.turn }
 
 func (c *Client) session(ep facts.Endpoint) *session {
 	c.mu.Lock()
