@@ -167,7 +167,8 @@ func phases(store *evidence.Store) (string, []ServerPhase) {
 	}
 	servers, err := facts.ServerNames.Get(r, evidence.None{})
 	if err != nil || len(servers.List) == 0 {
-		return facts.PhasePostInstall, nil
+		unknown := facts.PhaseData{Phase: facts.PhasePostInstall, Why: "no server is known", Assumed: true}
+		return facts.PhasePostInstall, []ServerPhase{{NotDiscovered, unknown}}
 	}
 	list := make([]ServerPhase, len(servers.List))
 	var fns []func()

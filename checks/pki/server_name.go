@@ -185,7 +185,7 @@ func (n *naming) judgeSignIn(s signIn) error {
 	if asked {
 		n.judgeName(s, host, n.endpoint, n.leaf, cites)
 	}
-	if name := s.sipHost(); (!asked || host != name) && !n.leaf.Matches(name) {
+	if name := s.sipHost(); (!asked || host != name) && !n.leaf.Carries(name) {
 		n.report(unusedMissing, cites, n.endpoint, n.leaf, checks.A("domain", s.domain), checks.A("name", name))
 	}
 	elsewhere := len(s.walk.Addresses) > 0 && !facts.Leads(s.walk.Addresses, n.own) && !facts.Leads(s.walk.Addresses, n.others)
@@ -213,7 +213,7 @@ func (n *naming) askedOf(s signIn) (bool, []evidence.Key) {
 }
 
 func (n *naming) judgeName(s signIn, name string, e facts.Endpoint, leaf facts.Certificate, cites []evidence.Key) {
-	if !leaf.Matches(name) {
+	if !leaf.Carries(name) {
 		n.report(missingAskedName, cites, e, leaf, checks.A("domain", s.domain), checks.A("name", name))
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"ocsdoctor/checks/evidence"
@@ -256,6 +257,9 @@ func TestCertificateNamesMatchAsWindowsDoes(t *testing.T) {
 	} {
 		if got := c.cert.Matches(c.name); got != c.want {
 			t.Errorf("%+v for %s: %v", c.cert, c.name, got)
+		}
+		if want := c.want && !strings.Contains(c.cert.CommonName, "*"); c.cert.Carries(c.name) != want {
+			t.Errorf("%+v carries %s: %v", c.cert, c.name, !want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -48,32 +49,29 @@ type Certificate struct {
 	CA         bool   `json:"ca,omitempty"`
 }
 
-// Matches tells whether the certificate is good for a name as Windows judges it: by the DNS names of the
+// Matches tells whether the certificate is good for a name as a web client on Windows judges it: by the DNS names of the
 // subject alternative name if it has any, else by the common name. A wildcard stands for one label.
 func (c Certificate) Matches(name string) bool {
-	names := c.DNSNames
-	if len(names) == 0 {
-		names = []string{c.CommonName}
+	return c.Carries(name) || slices.ContainsFunc(c.names(), func(n string) bool {
+		rest, ok := strings.CutPrefix(Host(n), "*.")
+		return ok && rest == Parent(name)
+	})
+}
+
+// Carries is Matches for clients that take no wildcard, as Communicator does of a front end.
+func (c Certificate) Carries(name string) bool {
+	return slices.ContainsFunc(c.names(), func(n string) bool { return Host(n) == name })
+}
+
+func (c Certificate) names() []string {
+	if len(c.DNSNames) > 0 {
+		return c.DNSNames
 	}
-	for _, n := range names {
-		n = Host(n)
-		if n == name {
-			return true
-		}
-		if rest, ok := strings.CutPrefix(n, "*."); ok && rest == Parent(name) {
-			return true
-		}
-	}
-	return false
+	return []string{c.CommonName}
 }
 
 // Names lists the certificate's names as a sentence shows them.
-func (c Certificate) Names() string {
-	if len(c.DNSNames) == 0 {
-		return c.CommonName
-	}
-	return strings.Join(c.DNSNames, ", ")
-}
+func (c Certificate) Names() string { return strings.Join(c.names(), ", ") }
 
 // Leaf is the server's own certificate; ok is false when none was sent or it cannot be read.
 func (h Handshake) Leaf() (c Certificate, ok bool) {

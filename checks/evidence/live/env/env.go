@@ -257,9 +257,9 @@ func (e *Env) Exchange(ctx context.Context, tr *Trace, t Target, budget time.Dur
 	case within.Err() != nil || isTimeout(err):
 		return a.silent(t)
 	case isRefused(err):
-		return evidence.Fail(evidence.Unreachable, t.String()+" refuses the connection")
+		return evidence.FailAt(evidence.Unreachable, t.String()+" refuses the connection", facts.AddressKey(t.Endpoint, t.Network))
 	case isDialError(err), t.Network == "udp":
-		return evidence.Fail(evidence.Unreachable, "no way leads to "+t.String())
+		return evidence.FailAt(evidence.Unreachable, "no way leads to "+t.String(), facts.AddressKey(t.Endpoint, t.Network))
 	}
 	a.answered()
 	return evidence.Fail(evidence.Protocol, t.String()+" closed the connection")
