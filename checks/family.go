@@ -101,13 +101,51 @@ func (f *Finding) Fix() (string, error) {
 	args := f.ArgMap()
 	for name, value := range args {
 		// A value from the network must not begin a line: indented, it would be a command to copy.
-		args[name] = strings.ReplaceAll(value, "\n", `\x0a`)
+		value = strings.NewReplacer("\n", `\x0a`, open, "", shut, "").Replace(value)
+		if strings.ContainsAny(value, shellSigns) {
+			value = open + value + shut
+		}
+		args[name] = value
 	}
 	var b strings.Builder
 	if err := t.Execute(&b, args); err != nil {
 		return "", err
 	}
-	return strings.TrimSpace(b.String()), nil
+	return disarm(strings.TrimSpace(b.String())), nil
+}
+
+// shellSigns are the characters by which a value would end one command and begin another, in cmd or in a Unix shell.
+const shellSigns = "&|<>^%!\"'`;$()"
+
+// open and shut stand around a value with such characters while the text is put together; they are private-use characters.
+const open, shut = "\ue000", "\ue001"
+
+// disarm puts a question mark for each shell sign of a value that stands in a line of code, so that no name from DNS or from
+// a certificate adds to a command that a reader copies. In prose the value stays as it is.
+func disarm(text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		code := strings.HasPrefix(line, "    ")
+		for {
+			before, rest, ok := strings.Cut(line, open)
+			b.WriteString(before)
+			if !ok {
+				break
+			}
+			value, after, _ := strings.Cut(rest, shut)
+			if code {
+				value = strings.Map(func(r rune) rune {
+					if strings.ContainsRune(shellSigns, r) {
+						return '?'
+					}
+					return r
+				}, value)
+			}
+			b.WriteString(value)
+			line = after
+		}
+	}
+	return b.String()
 }
 
 var (
