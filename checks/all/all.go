@@ -20,12 +20,3 @@ func Checks() []*checks.Check {
 	slices.SortFunc(out, func(a, b *checks.Check) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }
-
-// Families are the names of all families in the order of the alphabet.
-func Families() []string {
-	var out []string
-	for _, c := range Checks() {
-		out = append(out, c.Family())
-	}
-	return slices.Compact(out)
-}

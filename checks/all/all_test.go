@@ -41,19 +41,6 @@ func TestChecksNeedListedKinds(t *testing.T) {
 	}
 }
 
-func TestFamiliesNameEachOnce(t *testing.T) {
-	t.Parallel()
-	got := Families()
-	if want := slices.Compact(slices.Sorted(slices.Values(got))); !slices.Equal(got, want) {
-		t.Errorf("Families() = %q, want them sorted, each once", got)
-	}
-	for _, c := range Checks() {
-		if !slices.Contains(got, c.Family()) {
-			t.Errorf("%s is of a family that Families() does not name", c.ID)
-		}
-	}
-}
-
 // Ids, tags and severities are what waivers, baselines and scripts refer to: changing one is a decision, made with -update.
 func TestIDsArePermanent(t *testing.T) {
 	t.Parallel()

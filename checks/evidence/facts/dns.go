@@ -62,9 +62,6 @@ type Lookup struct {
 	Records []Record `json:"records,omitempty"`
 }
 
-// Exists tells whether there is a record of the type asked.
-func (l Lookup) Exists() bool { return len(l.Records) > 0 }
-
 // maxChain bounds how many CNAMEs are followed, as common resolvers do.
 const maxChain = 8
 

@@ -18,33 +18,21 @@ import (
 )
 
 // Options is what a source is made from.
-type Options struct {
-	Scope facts.Scope
-	// Password is that of Scope.LDAPUser; it never enters a record.
-	Password string
-	// Connect are --connect values: HOST:PORT=ADDR:PORT, HOST:*=ADDR or *:PORT=ADDR:PORT.
-	Connect []string
-	// Lab maps "tcp 10.0.0.10:5061" or "udp 10.0.0.1:53" to a loopback ADDR:PORT. When it is not nil, nothing else
-	// is ever dialled, but for what Connect names.
-	Lab map[string]string
-	// Log receives what was tried, a line each; nil: nobody listens.
-	Log func(string)
-}
+type Options = env.Options
 
 // Source gathers facts from the network. It is safe for use by several goroutines.
 type Source struct {
 	env  *env.Env
 	ldap *ldapprobe.Client
-	log  func(string)
 }
 
 // New makes the source of one run. The error says which --connect value is malformed.
 func New(o Options) (*Source, error) {
-	e, err := env.New(env.Options{Scope: o.Scope, Password: o.Password, Connect: o.Connect, Lab: o.Lab})
+	e, err := env.New(o)
 	if err != nil {
 		return nil, err
 	}
-	return &Source{env: e, ldap: ldapprobe.New(e), log: o.Log}, nil
+	return &Source{env: e, ldap: ldapprobe.New(e)}, nil
 }
 
 // Hosts lists what was dialled so far as "host:port/proto", by logical name, sorted.
@@ -62,11 +50,6 @@ func (s *Source) Fetch(ctx context.Context, req evidence.Request) *evidence.Reco
 		rec.Failure = evidence.Fail(evidence.Internal, err.Error())
 	}
 	tr.Record(rec)
-	if s.log != nil {
-		for _, line := range rec.Log {
-			s.log(req.Key.String() + ": " + line)
-		}
-	}
 	return rec
 }
 

@@ -238,22 +238,3 @@ func TestSystemAnchorsAreReadOrTheReasonIsTold(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
-
-func TestTheLogHearsWhatWasTried(t *testing.T) {
-	t.Parallel()
-	var mu sync.Mutex
-	var lines []string
-	g := newRig(t, t.Context(), Options{Connect: []string{"ocs.d:80=" + listen(t, silent)}, Log: func(s string) {
-		mu.Lock()
-		defer mu.Unlock()
-		lines = append(lines, s)
-	}})
-	if _, err := facts.NetConnect.Get(g.reader(), facts.Endpoint{Host: "ocs.d", Port: 80}); err != nil {
-		t.Fatal(err)
-	}
-	mu.Lock()
-	defer mu.Unlock()
-	if !slices.Equal(lines, []string{"net.connect(ocs.d:80): connect to ocs.d:80: connected"}) {
-		t.Errorf("%q", lines)
-	}
-}

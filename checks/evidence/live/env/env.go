@@ -57,9 +57,10 @@ type Env struct {
 
 // Options is what an Env is made from.
 type Options struct {
-	Scope    facts.Scope
+	Scope facts.Scope
+	// Password is that of Scope.LDAPUser; it never enters a record.
 	Password string
-	// Connect are --connect values.
+	// Connect are --connect values: HOST:PORT=ADDR:PORT, HOST:*=ADDR or *:PORT=ADDR:PORT.
 	Connect []string
 	// Lab maps "tcp 10.0.0.10:5061" to a loopback address; not nil means that nothing else is ever dialled.
 	Lab map[string]string
