@@ -44,6 +44,10 @@ func FailAt(reason Reason, detail string, root Key) *Failure {
 	return &Failure{Reason: reason, Detail: detail, Root: root}
 }
 
+// RunEnded is the root of every failure that the end of the run caused, by its deadline or by an interruption: one
+// problem, however many facts it cut short. It names no fact of its own.
+var RunEnded = Key{Kind: "run.end"}
+
 // asFailure turns what a gatherer returned into a failure with a root; an error that is no Failure is a bug.
 func asFailure(err error, self Key) *Failure {
 	var f *Failure

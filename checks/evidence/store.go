@@ -173,7 +173,7 @@ func (s *Store) get(kind AnyKind, q Query, key Key) (any, *Failure) {
 		select {
 		case <-e.done:
 		case <-t.C:
-			return nil, &Failure{Interrupted, "the run ended before it was answered", key}
+			return nil, FailAt(Interrupted, "the run ended before it was answered", RunEnded)
 		}
 	}
 	return e.value, e.fail

@@ -55,8 +55,8 @@ func (o outputFlags) targets() ([]target, error) {
 		case hasFile && file == "":
 			return nil, usage("write -o "+format+"=FILE", "-o %s: the file name is missing", v)
 		case hasFile:
-			if st, err := os.Stat(filepath.Dir(file)); err != nil || !st.IsDir() {
-				return nil, usage("create the folder first", "-o %s: the folder %s does not exist", v, filepath.Dir(file))
+			if err := folderExists("-o "+v, file); err != nil {
+				return nil, err
 			}
 		default:
 			onStdout++
@@ -67,6 +67,14 @@ func (o outputFlags) targets() ([]target, error) {
 		return nil, usage("give all but one a file: -o "+out[1].format+"=FILE", "only one report can go to standard output")
 	}
 	return out, nil
+}
+
+// folderExists refuses a file in a folder that is not there, before any work is done for it.
+func folderExists(flag, file string) error {
+	if st, err := os.Stat(filepath.Dir(file)); err != nil || !st.IsDir() {
+		return usage("create the folder first", "%s: the folder %s does not exist", flag, filepath.Dir(file))
+	}
+	return nil
 }
 
 // write writes the report to every target.

@@ -112,6 +112,11 @@ func (f *scanFlags) run(ctx context.Context, s streams, scopeGiven []string) err
 	if err != nil {
 		return err
 	}
+	if f.saveBundle != "" {
+		if err := folderExists("--save-bundle", f.saveBundle); err != nil {
+			return err
+		}
+	}
 	if f.timeout <= 0 {
 		return usage("use something like 60s", "--timeout must be positive")
 	}

@@ -103,11 +103,11 @@ func Ended(ctx context.Context) *evidence.Failure {
 	deadline, ok := ctx.Deadline()
 	switch err := ctx.Err(); {
 	case errors.Is(err, context.DeadlineExceeded), err == nil && ok && !time.Now().Before(deadline):
-		return evidence.Fail(evidence.Timeout, "the scan's --timeout ended it")
+		return evidence.FailAt(evidence.Timeout, "the scan's --timeout ended it", evidence.RunEnded)
 	case err == nil:
 		return nil
 	}
-	return evidence.Fail(evidence.Interrupted, "the scan was interrupted")
+	return evidence.FailAt(evidence.Interrupted, "the scan was interrupted", evidence.RunEnded)
 }
 
 // Trace is the story of how one fact came about.
