@@ -185,6 +185,9 @@ func (f *scopeFlags) scope(ctx context.Context) (facts.Scope, error) {
 			if strings.ContainsAny(name, " /:@\t\r\n") || strings.HasPrefix(name, ".") || strings.Contains(name, "..") {
 				return s, usage("give a DNS name such as todorovic.adds", "%q is not a DNS name", name)
 			}
+			if facts.IsAddress(name) {
+				return s, usage("give the name, and --connect NAME:*="+name+" if DNS does not know it", "%s is an address; certificates and AD know names", name)
+			}
 		}
 	}
 	if s.ADDomain == "" && len(s.SIPDomains) == 0 && len(s.Servers) == 0 && len(f.dcs) == 0 {
