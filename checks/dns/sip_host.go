@@ -119,15 +119,7 @@ func judgeAddress(p *checks.Pass, host string, addresses []string, cites []evide
 			names = append(names, s.Pool)
 		}
 	}
-	known := make([]facts.HostAddresses, len(names))
-	errs := make([]error, len(names))
-	var fns []func()
-	for i, name := range names {
-		fns = append(fns, func() {
-			known[i], errs[i] = facts.Addresses.Get(p.Facts, facts.HostQuestion{Host: name, View: facts.Inside})
-		})
-	}
-	evidence.Parallel(fns...)
+	known, errs := facts.AddressesOf(p.Facts, names, facts.Inside)
 	var words []string
 	for i, name := range names {
 		if facts.Leads(addresses, known[i].Addresses) {

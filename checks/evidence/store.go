@@ -230,6 +230,17 @@ func Excusable(err error) bool {
 	return f.Reason != NotRecorded && f.Reason != Interrupted && f.Reason != Internal
 }
 
+// GetAll asks several questions of one kind at the same time; answers and errors are in the order of the questions.
+func GetAll[Q Query, T any](r *Reader, k *Kind[Q, T], questions []Q) ([]T, []error) {
+	answers, errs := make([]T, len(questions)), make([]error, len(questions))
+	var fns []func()
+	for i, q := range questions {
+		fns = append(fns, func() { answers[i], errs[i] = k.Get(r, q) })
+	}
+	Parallel(fns...)
+	return answers, errs
+}
+
 // Parallel runs the functions at the same time and returns when all have: facts that do not wait for
 // each other are asked side by side. A panic in one is re-raised by the caller's goroutine.
 func Parallel(fns ...func()) {

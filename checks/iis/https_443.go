@@ -151,16 +151,12 @@ func mayBePool(p *checks.Pass, leaf facts.Certificate) (bool, error) {
 	if len(names) == 0 {
 		names = []string{leaf.CommonName}
 	}
-	found := make([]facts.HostAddresses, min(len(names), maxNames))
-	errs := make([]error, len(found))
-	var fns []func()
-	for i := range found {
-		if name := facts.Host(names[i]); facts.IsHostName(name) {
-			fns = append(fns, func() {
-				found[i], errs[i] = facts.Addresses.Get(p.Facts, facts.HostQuestion{Host: name, View: facts.Inside})
-			})
+	var hosts []string
+	for _, n := range names[:min(len(names), maxNames)] {
+		if n = facts.Host(n); facts.IsHostName(n) {
+			hosts = append(hosts, n)
 		}
 	}
-	evidence.Parallel(fns...)
+	found, errs := facts.AddressesOf(p.Facts, hosts, facts.Inside)
 	return slices.ContainsFunc(found, func(a facts.HostAddresses) bool { return len(a.Addresses) > 0 }), errors.Join(errs...)
 }

@@ -102,15 +102,11 @@ func signInHosts(p *checks.Pass) ([]string, error) {
 	if err != nil {
 		return nil, err
 	}
-	walks := make([]facts.DiscoveryWalk, len(domains.List))
-	errs := make([]error, len(domains.List))
-	var fns []func()
-	for i, d := range domains.List {
-		fns = append(fns, func() {
-			walks[i], errs[i] = facts.Discovery.Get(p.Facts, facts.DiscoveryQuestion{Domain: d, View: facts.Inside})
-		})
+	var questions []facts.DiscoveryQuestion
+	for _, d := range domains.List {
+		questions = append(questions, facts.DiscoveryQuestion{Domain: d, View: facts.Inside})
 	}
-	evidence.Parallel(fns...)
+	walks, errs := evidence.GetAll(p.Facts, facts.Discovery, questions)
 	var hosts []string
 	for _, w := range walks {
 		if w.Port == facts.SIPPort && len(w.Addresses) > 0 && !facts.Leads(w.Addresses, taken) && !slices.Contains(hosts, w.Host) {
@@ -122,15 +118,11 @@ func signInHosts(p *checks.Pass) ([]string, error) {
 
 // serverAddresses are the addresses of all OCS servers.
 func serverAddresses(p *checks.Pass, servers []facts.Server) ([]string, error) {
-	found := make([]facts.HostAddresses, len(servers))
-	errs := make([]error, len(servers))
-	var fns []func()
-	for i, s := range servers {
-		fns = append(fns, func() {
-			found[i], errs[i] = facts.Addresses.Get(p.Facts, facts.HostQuestion{Host: s.FQDN, View: facts.Inside})
-		})
+	var names []string
+	for _, s := range servers {
+		names = append(names, s.FQDN)
 	}
-	evidence.Parallel(fns...)
+	found, errs := facts.AddressesOf(p.Facts, names, facts.Inside)
 	var out []string
 	for _, a := range found {
 		out = append(out, a.Addresses...)

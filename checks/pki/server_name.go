@@ -121,15 +121,7 @@ func (n *naming) readAddresses() error {
 			}
 		}
 	}
-	found := make([]facts.HostAddresses, len(hosts))
-	errs := make([]error, len(hosts))
-	var fns []func()
-	for i, h := range hosts {
-		fns = append(fns, func() {
-			found[i], errs[i] = facts.Addresses.Get(n.p.Facts, facts.HostQuestion{Host: h, View: facts.Inside})
-		})
-	}
-	evidence.Parallel(fns...)
+	found, errs := facts.AddressesOf(n.p.Facts, hosts, facts.Inside)
 	for i, h := range hosts {
 		if isOwn[h] {
 			n.own = append(n.own, found[i].Addresses...)

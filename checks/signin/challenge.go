@@ -54,13 +54,11 @@ var _ = register(&checks.Check{
 		if len(domains.List) == 0 {
 			return checks.NotApplicable("there is no SIP domain to sign in to")
 		}
-		answers := make([]facts.SIPAnswer, len(domains.List))
-		errs := make([]error, len(domains.List))
-		var fns []func()
-		for i, d := range domains.List {
-			fns = append(fns, func() { answers[i], errs[i] = facts.Register.Get(p.Facts, question(p, d)) })
+		var questions []facts.RegisterQuestion
+		for _, d := range domains.List {
+			questions = append(questions, question(p, d))
 		}
-		evidence.Parallel(fns...)
+		answers, errs := evidence.GetAll(p.Facts, facts.Register, questions)
 		for i, d := range domains.List {
 			if errs[i] == nil {
 				judge(p, d, answers[i])

@@ -134,13 +134,11 @@ func deriveDirectory(r *evidence.Reader, _ evidence.None) (DirectoryData, error)
 	if len(dcs.List) == 0 {
 		return DirectoryData{}, evidence.FailAt(evidence.NoTarget, "no domain controller is published in DNS", dcs.Cite)
 	}
-	answers := make([]RootDSEData, len(dcs.List))
-	errs := make([]error, len(dcs.List))
-	var fns []func()
-	for i, dc := range dcs.List {
-		fns = append(fns, func() { answers[i], errs[i] = RootDSE.Get(r, DCQuestion{dc}) })
+	var questions []DCQuestion
+	for _, dc := range dcs.List {
+		questions = append(questions, DCQuestion{dc})
 	}
-	evidence.Parallel(fns...)
+	answers, errs := evidence.GetAll(r, RootDSE, questions)
 	for _, err := range errs {
 		if err != nil && !evidence.Excusable(err) {
 			return DirectoryData{}, err

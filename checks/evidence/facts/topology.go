@@ -139,18 +139,15 @@ func searchBoth(r *evidence.Reader, filter string, attributes ...string) ([]Entr
 		return nil, evidence.Key{}, err
 	}
 	bases := []string{"CN=RTC Service,CN=Services," + dir.Config, "CN=RTC Service,CN=Microsoft,CN=System," + dir.RootDN}
-	found := make([]SearchResult, len(bases))
-	errs := make([]error, len(bases))
-	question := func(i int) SearchQuestion { return NewSearch(dir.DC, bases[i], "sub", filter, attributes...) }
-	var fns []func()
-	for i := range bases {
-		fns = append(fns, func() { found[i], errs[i] = Search.Get(r, question(i)) })
+	var questions []SearchQuestion
+	for _, base := range bases {
+		questions = append(questions, NewSearch(dir.DC, base, "sub", filter, attributes...))
 	}
-	evidence.Parallel(fns...)
+	found, errs := evidence.GetAll(r, Search, questions)
 	if err := errors.Join(errs...); err != nil {
 		return nil, evidence.Key{}, err
 	}
-	return slices.Concat(found[0].Entries, found[1].Entries), Search.Key(question(0)), nil
+	return slices.Concat(found[0].Entries, found[1].Entries), Search.Key(questions[0]), nil
 }
 
 // ServerNames are the FQDNs of Servers. Where they are given nothing has to be asked for them, so that what is judged
@@ -321,6 +318,15 @@ func discoveredServers(r *evidence.Reader) (ServerList, error) {
 		return ServerList{}, evidence.FailAt(evidence.NoTarget, "sign-in discovery leads to no server", l.Cite)
 	}
 	return l, nil
+}
+
+// AddressesOf is where several hosts lead in a view, in their order.
+func AddressesOf(r *evidence.Reader, hosts []string, view string) ([]HostAddresses, []error) {
+	var questions []HostQuestion
+	for _, h := range hosts {
+		questions = append(questions, HostQuestion{h, view})
+	}
+	return evidence.GetAll(r, Addresses, questions)
 }
 
 // Leads tells whether two lists of addresses have one in common.
