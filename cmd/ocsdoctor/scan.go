@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -93,6 +92,10 @@ func givenFlags(c *cobra.Command) []string {
 			names = append(names, n)
 		}
 	}
+	// A lab can be judged in either phase; a bundle holds the one it was recorded in.
+	if c.Flags().Changed("from") && c.Flags().Changed("phase") {
+		names = append(names, "phase")
+	}
 	return names
 }
 
@@ -148,15 +151,16 @@ func (f *scanFlags) run(ctx context.Context, s streams, scopeGiven []string) err
 		Version: version, Scope: run.scope, Host: run.host, Started: run.now, Duration: time.Since(started),
 		FailOn: opts.FailOn, Baseline: opts.Baseline,
 	})
+	// The report first: it is what the scan was for, even where the bundle cannot be written.
+	if err := f.write(rep, targets, s); err != nil {
+		return usage("", "%v", err)
+	}
 	if f.saveBundle != "" {
 		m := bundle.Manifest{Tool: version, CapturedAt: run.now, Host: run.host, Hosts: run.hosts()}
 		err := writeFile(f.saveBundle, func(w io.Writer) error { return bundle.Write(w, m, store.Records()) })
 		if err != nil {
 			return usage("", "--save-bundle: %v", err)
 		}
-	}
-	if err := f.write(rep, targets, s); err != nil {
-		return usage("", "%v", err)
 	}
 	return exit(rep.ExitCode)
 }
@@ -355,9 +359,5 @@ func readReport(name string) (*report.Report, error) {
 		return nil, err
 	}
 	defer func() { _ = f.Close() }()
-	r, err := report.Read(f)
-	if err != nil {
-		return nil, errors.Join(err)
-	}
-	return r, nil
+	return report.Read(f)
 }
