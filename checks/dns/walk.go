@@ -143,17 +143,13 @@ func zoneServer(p *checks.Pass) string {
 	dcs, err := facts.DomainControllers.Get(p.Facts, evidence.None{})
 	p.Excuse(err, why)
 	hosts := make([]string, len(dcs.List))
-	leads := make([]facts.HostAddresses, len(dcs.List))
-	var fns []func()
 	for i, dc := range dcs.List {
-		fns = append(fns, func() {
-			hosts[i], _ = facts.SplitHostPort(dc, 0)
-			var err error
-			leads[i], err = facts.Addresses.Get(p.Facts, facts.HostQuestion{Host: hosts[i], View: facts.Inside})
-			p.Excuse(err, why)
-		})
+		hosts[i], _ = facts.SplitHostPort(dc, 0)
 	}
-	evidence.Parallel(fns...)
+	leads, errs := facts.AddressesOf(p.Facts, hosts, facts.Inside)
+	for _, err := range errs {
+		p.Excuse(err, why)
+	}
 	for _, resolver := range scope.View(facts.Inside) {
 		at, _ := facts.SplitHostPort(resolver.Address, 0)
 		for i, host := range hosts {

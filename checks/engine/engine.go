@@ -156,32 +156,28 @@ func (o *Outcome) due(r *Result) bool {
 // phases decides the phase of each server; the deployment is post-install when one server is, or when none is known.
 func phases(store *evidence.Store) (string, []ServerPhase) {
 	r := store.NewReader(topologyNeeds)
-	if scope, err := facts.ConfigScope.Get(r, evidence.None{}); err == nil && scope.Phase != facts.PhaseAuto && scope.Phase != "" {
-		// asked for: servers need not be known
-		servers, _ := facts.ServerNames.Get(r, evidence.None{})
-		var list []ServerPhase
-		for _, s := range servers.List {
-			list = append(list, ServerPhase{s, facts.PhaseData{Phase: scope.Phase, Why: "asked for with --phase"}})
-		}
-		return scope.Phase, list
-	}
 	servers, err := facts.ServerNames.Get(r, evidence.None{})
 	if err != nil || len(servers.List) == 0 {
-		unknown := facts.PhaseData{Phase: facts.PhasePostInstall, Why: "no server is known", Assumed: true}
-		return facts.PhasePostInstall, []ServerPhase{{NotDiscovered, unknown}}
-	}
-	list := make([]ServerPhase, len(servers.List))
-	var fns []func()
-	for i, s := range servers.List {
-		fns = append(fns, func() {
-			p, err := facts.ServerPhase.Get(r, facts.ServerQuestion{FQDN: s})
-			if err != nil {
-				p = facts.PhaseData{Phase: facts.PhasePostInstall, Why: "nothing could be read that decides", Assumed: true}
+		p := facts.PhaseData{Phase: facts.PhasePostInstall, Why: "no server is known", Assumed: true}
+		if scope, err := facts.ConfigScope.Get(r, evidence.None{}); err == nil {
+			if asked, ok := scope.AskedPhase(); ok {
+				p = asked
 			}
-			list[i] = ServerPhase{s, p}
-		})
+		}
+		return p.Phase, []ServerPhase{{NotDiscovered, p}}
 	}
-	evidence.Parallel(fns...)
+	var questions []facts.ServerQuestion
+	for _, s := range servers.List {
+		questions = append(questions, facts.ServerQuestion{FQDN: s})
+	}
+	found, errs := evidence.GetAll(r, facts.ServerPhase, questions)
+	list := make([]ServerPhase, len(found))
+	for i, p := range found {
+		if errs[i] != nil {
+			p = facts.PhaseData{Phase: facts.PhasePostInstall, Why: "nothing could be read that decides", Assumed: true}
+		}
+		list[i] = ServerPhase{servers.List[i], p}
+	}
 	for _, p := range list {
 		if p.Phase == facts.PhasePostInstall {
 			return p.Phase, list

@@ -93,17 +93,14 @@ func (n *naming) read() error {
 		if domains, walkErr = facts.SIPDomains.Get(r, evidence.None{}); walkErr != nil {
 			return
 		}
-		n.signIns = make([]signIn, len(domains.List))
-		errs := make([]error, len(domains.List))
-		var fns []func()
-		for i, d := range domains.List {
-			fns = append(fns, func() {
-				q := facts.DiscoveryQuestion{Domain: d, View: facts.Inside}
-				w, err := facts.Discovery.Get(r, q)
-				n.signIns[i], errs[i] = signIn{d, w, facts.Discovery.Key(q)}, err
-			})
+		var questions []facts.DiscoveryQuestion
+		for _, d := range domains.List {
+			questions = append(questions, facts.DiscoveryQuestion{Domain: d, View: facts.Inside})
 		}
-		evidence.Parallel(fns...)
+		walks, errs := evidence.GetAll(r, facts.Discovery, questions)
+		for i, w := range walks {
+			n.signIns = append(n.signIns, signIn{domains.List[i], w, facts.Discovery.Key(questions[i])})
+		}
 		walkErr = errors.Join(errs...)
 	}, func() {
 		addressErr = n.readAddresses()

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"cmp"
 	"slices"
 
 	"ocsdoctor/checks/evidence"
@@ -66,28 +67,21 @@ var Discovery = &evidence.Kind[DiscoveryQuestion, DiscoveryWalk]{
 }
 
 func deriveDiscovery(r *evidence.Reader, q DiscoveryQuestion) (DiscoveryWalk, error) {
-	w := DiscoveryWalk{SRV: make([]SRVStep, len(discoveryServices))}
-	errs := make([]error, len(discoveryServices))
-	var fns []func()
-	for i, service := range discoveryServices {
-		fns = append(fns, func() {
-			lq := LookupQuestion{SRVName(service, q.Domain), "SRV", q.View}
-			l, err := DNSLookup.Get(r, lq)
-			records := slices.Clone(l.Records)
-			slices.SortStableFunc(records, func(a, b Record) int {
-				if a.Priority != b.Priority {
-					return int(a.Priority) - int(b.Priority)
-				}
-				return int(b.Weight) - int(a.Weight)
-			})
-			w.SRV[i], errs[i] = SRVStep{service, lq.Name, DNSLookup.Key(lq), records}, err
-		})
+	var w DiscoveryWalk
+	var questions []LookupQuestion
+	for _, service := range discoveryServices {
+		questions = append(questions, LookupQuestion{SRVName(service, q.Domain), "SRV", q.View})
 	}
-	evidence.Parallel(fns...)
-	for _, err := range errs {
-		if err != nil {
-			return DiscoveryWalk{}, err
+	lookups, srvErrs := evidence.GetAll(r, DNSLookup, questions)
+	for i, lq := range questions {
+		if srvErrs[i] != nil {
+			return DiscoveryWalk{}, srvErrs[i]
 		}
+		records := slices.Clone(lookups[i].Records)
+		slices.SortStableFunc(records, func(a, b Record) int {
+			return cmp.Or(cmp.Compare(a.Priority, b.Priority), cmp.Compare(b.Weight, a.Weight))
+		})
+		w.SRV = append(w.SRV, SRVStep{discoveryServices[i], lq.Name, DNSLookup.Key(lq), records})
 	}
 	for _, s := range w.SRV {
 		if len(s.Records) == 0 {
@@ -104,20 +98,17 @@ func deriveDiscovery(r *evidence.Reader, q DiscoveryQuestion) (DiscoveryWalk, er
 		w.Addresses = a.Addresses
 		return w, nil
 	}
-	w.Hosts = make([]HostStep, len(discoveryHosts))
-	errs, fns = make([]error, len(discoveryHosts)), nil
-	for i, label := range discoveryHosts {
-		fns = append(fns, func() {
-			name := label + "." + q.Domain
-			a, err := Addresses.Get(r, HostQuestion{name, q.View})
-			w.Hosts[i], errs[i] = HostStep{name, DNSLookup.Key(LookupQuestion{name, "A", q.View}), a.Addresses}, err
-		})
+	var hosts []string
+	for _, label := range discoveryHosts {
+		hosts = append(hosts, label+"."+q.Domain)
 	}
-	evidence.Parallel(fns...)
-	for i, h := range w.Hosts {
+	found, errs := AddressesOf(r, hosts, q.View)
+	for i, name := range hosts {
 		if errs[i] != nil {
 			return DiscoveryWalk{}, errs[i]
 		}
+		h := HostStep{name, DNSLookup.Key(LookupQuestion{name, "A", q.View}), found[i].Addresses}
+		w.Hosts = append(w.Hosts, h)
 		if len(h.Addresses) > 0 && w.Host == "" {
 			w.By, w.Host, w.Port, w.Addresses = h.Name, h.Name, SIPPort, h.Addresses
 		}

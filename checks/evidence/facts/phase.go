@@ -33,13 +33,21 @@ var ServerPhase = &evidence.Kind[ServerQuestion, PhaseData]{
 	Derive: derivePhase,
 }
 
+// AskedPhase is the phase that the user asked for; asked is false when it is to be found out.
+func (s Scope) AskedPhase() (p PhaseData, asked bool) {
+	if s.Phase == PhaseAuto || s.Phase == "" {
+		return PhaseData{}, false
+	}
+	return PhaseData{Phase: s.Phase, Why: "asked for with --phase"}, true
+}
+
 func derivePhase(r *evidence.Reader, q ServerQuestion) (PhaseData, error) {
 	scope, err := ConfigScope.Get(r, evidence.None{})
 	if err != nil {
 		return PhaseData{}, err
 	}
-	if scope.Phase != PhaseAuto && scope.Phase != "" {
-		return PhaseData{Phase: scope.Phase, Why: "asked for with --phase"}, nil
+	if p, asked := scope.AskedPhase(); asked {
+		return p, nil
 	}
 	var objects, answers bool
 	var adErr, sipErr error = evidence.Fail(evidence.NotConfigured, "no account to read AD with"), nil
