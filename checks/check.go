@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -60,6 +61,34 @@ func (p Phase) Names() []string {
 	return out
 }
 
+// Step is a step of a deployment, in the order in which they are taken.
+type Step int
+
+// The steps.
+const (
+	SchemaPrep Step = iota + 1
+	ForestPrep
+	DomainPrep
+	Setup
+	Activation
+	Services
+	Update
+	Users
+)
+
+var stepNames = []string{"", "schemaprep", "forestprep", "domainprep", "setup", "activation", "services", "update", "users"}
+
+func (s Step) String() string { return stepNames[s] }
+
+// ParseStep reads the name of a step.
+func ParseStep(s string) (Step, bool) {
+	i := slices.Index(stepNames, s)
+	return Step(max(i, 0)), i > 0
+}
+
+// StepNames lists the steps in their order.
+func StepNames() []string { return stepNames[1:] }
+
 // Scope is the kind of thing that a check judges.
 type Scope string
 
@@ -77,6 +106,9 @@ const (
 	ScopeAccount          Scope = "account"
 	ScopeUser             Scope = "user"
 )
+
+// AllUsers is the subject of the scope user that stands for all of them; the others are those that were named.
+const AllUsers = "(all users)"
 
 // Ref names a subject.
 type Ref struct {
@@ -121,6 +153,8 @@ type Check struct {
 	Scope Scope
 	// Phases are those in which it is selected.
 	Phases Phase
+	// After is the step that brings about what is judged; before that step is done the check is not due. 0 is always due.
+	After Step
 	// Needs are the kinds of fact that Run may read; an example shows each to be read.
 	Needs []evidence.AnyKind
 	// Messages is the closed set of what it can report; an example provokes each.

@@ -41,7 +41,7 @@ var _ = register(&checks.Check{
 })
 
 func dcReachable(p *checks.Pass) error {
-	dcs, err := facts.DomainControllers.Get(p.Facts, evidence.None{})
+	dcs, err := facts.DomainControllers.Get(p.Facts, facts.DomainQuestion{Name: p.Subject.Name})
 	if err != nil {
 		return err
 	}

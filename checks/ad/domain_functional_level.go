@@ -20,6 +20,6 @@ var _ = register(&checks.Check{
 	Needs:    []evidence.AnyKind{facts.DomainControllers, facts.RootDSE},
 	Messages: []*checks.Message{domainLevelTooLow},
 	Run: func(p *checks.Pass) error {
-		return judgeLevel(p, domainLevelTooLow, "domainFunctionality", "defaultNamingContext")
+		return judgeLevel(p, p.Subject.Name, domainLevelTooLow, "domainFunctionality", "defaultNamingContext")
 	},
 })

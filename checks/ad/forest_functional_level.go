@@ -17,9 +17,13 @@ var _ = register(&checks.Check{
 	Title:    "the AD forest has the functional level Windows Server 2003 or higher",
 	Scope:    checks.ScopeForest,
 	Phases:   checks.BothPhases,
-	Needs:    []evidence.AnyKind{facts.DomainControllers, facts.RootDSE},
+	Needs:    []evidence.AnyKind{facts.ADDomain, facts.DomainControllers, facts.RootDSE},
 	Messages: []*checks.Message{forestLevelTooLow},
 	Run: func(p *checks.Pass) error {
-		return judgeLevel(p, forestLevelTooLow, "forestFunctionality", "rootDomainNamingContext")
+		domain, err := facts.ADDomain.Get(p.Facts, evidence.None{})
+		if err != nil {
+			return err
+		}
+		return judgeLevel(p, domain.List[0], forestLevelTooLow, "forestFunctionality", "rootDomainNamingContext")
 	},
 })

@@ -16,13 +16,13 @@ const minLevel = 2
 // levelNames are the functional levels as the consoles call them ([MS-ADTS] 6.1.4.3).
 var levelNames = []string{"Windows 2000", "Windows Server 2003 interim", "Windows Server 2003"}
 
-// judgeLevel reads a functional level on every domain controller of the subject. level names the rootDSE
+// judgeLevel reads a functional level of the subject on every domain controller of a domain. level names the rootDSE
 // attribute that holds it, context the one that holds the DN of the domain to which it belongs.
 //
 // A domain controller that does not answer is excused when another one does: the level is replicated, and once
 // reached it never falls below Windows Server 2003 again.
-func judgeLevel(p *checks.Pass, tooLow *checks.Message, level, context string) error {
-	dcs, err := facts.DomainControllers.Get(p.Facts, evidence.None{})
+func judgeLevel(p *checks.Pass, domain string, tooLow *checks.Message, level, context string) error {
+	dcs, err := facts.DomainControllers.Get(p.Facts, facts.DomainQuestion{Name: domain})
 	if err != nil {
 		return err
 	}

@@ -6,12 +6,13 @@
 //	CASE/subject       the subject, as "SCOPE NAME" or as JSON of checks.Subject
 //	CASE/now           the time of judging in RFC 3339; default 2010-06-01T08:00:00Z
 //	CASE/zone(VIEW)    records, one on a line: NAME TYPE DATA; every resolver of the view answers from them
+//	CASE/directory     what every domain controller holds, as LDIF; see [directory.parse]. CASE/directory(DC) is added to it for one
 //	CASE/certificates  certificates to make: a JSON list, see [certSpec]
 //	CASE/KIND(QUERY)   one fact in JSON; {"$failure": {"reason": ..., "detail": ..., "root": ...}} is one that could not be looked at
 //	CASE/want          the outcome
 //
 // What stands under common/ instead of CASE/ holds for every case that does not have a file of that name
-// itself. In a fact the text "@cert NAME" stands for the description of a certificate that was made, and
+// itself; a directory of a case changes the common one. In a fact the text "@cert NAME" stands for the description of a certificate that was made, and
 // "@der NAME" for its bytes.
 //
 // The first line of want is the status, if need be with a part of its reason: "unknown: cannot be reached".
@@ -186,6 +187,8 @@ type example struct {
 	want    want
 	facts   evidence.Recorded
 	zones   map[string]zone // by view
+	// dcs are the directories by domain controller; "" is what all hold, nil if no case has a directory.
+	dcs map[string]directory
 	// own are the facts that the case itself writes down, each of which has to be read.
 	own []evidence.Key
 }
@@ -198,7 +201,81 @@ func (ex *example) Fetch(ctx context.Context, req evidence.Request) *evidence.Re
 			return &evidence.Record{Key: req.Key, Via: "example", Value: z.answer(q)}
 		}
 	}
+	if rec := ex.searched(req); rec != nil && ex.facts[req.Key] == nil {
+		return rec
+	}
 	return ex.facts.Fetch(ctx, req)
+}
+
+// searched answers what is asked of a directory; nil where the example has none.
+func (ex *example) searched(req evidence.Request) *evidence.Record {
+	var value json.RawMessage
+	var err error
+	switch q := req.Query.(type) {
+	case facts.SearchQuestion:
+		d := ex.directory(q.DC)
+		if d == nil {
+			return nil
+		}
+		value, err = d.search(q)
+	case facts.UsersQuestion:
+		d := ex.directory(q.DC)
+		if d == nil {
+			return nil
+		}
+		value, err = d.users(q)
+	default:
+		return nil
+	}
+	if err != nil {
+		return &evidence.Record{Key: req.Key, Via: "example", Failure: evidence.Fail(evidence.Internal, err.Error())}
+	}
+	return &evidence.Record{Key: req.Key, Via: "example", Value: value}
+}
+
+func (ex *example) directory(dc string) directory {
+	host, _ := facts.SplitHostPort(dc, 0)
+	if d, ok := ex.dcs[host]; ok {
+		return d
+	}
+	return ex.dcs[""]
+}
+
+// readDirectories reads the files directory and directory(DC), the common ones first.
+func (ex *example) readDirectories(files ...map[string]string) error {
+	var names []string
+	for _, f := range files {
+		for name := range f {
+			if isDirectory(name) && !slices.Contains(names, name) {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names) // "directory" first
+	for _, name := range names {
+		dc := strings.TrimSuffix(strings.TrimPrefix(strings.TrimPrefix(name, "directory"), "("), ")")
+		d := directory{}
+		sources := []string{"directory"}
+		if dc != "" {
+			sources = append(sources, name)
+		}
+		for _, source := range sources {
+			for _, f := range files {
+				if err := d.parse(f[source], ex.now); err != nil {
+					return fmt.Errorf("%s: %w", source, err)
+				}
+			}
+		}
+		if ex.dcs == nil {
+			ex.dcs = map[string]directory{}
+		}
+		ex.dcs[dc] = d
+	}
+	return nil
+}
+
+func isDirectory(file string) bool {
+	return file == "directory" || strings.HasPrefix(file, "directory(")
 }
 
 // want is the outcome that a case expects.
@@ -315,6 +392,9 @@ func parseCase(name string, own, common map[string]string) (*example, error) {
 		return nil, fmt.Errorf("certificates: %w", err)
 	}
 	for file, text := range all {
+		if isDirectory(file) {
+			continue
+		}
 		if err := ex.add(file, text, made); err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
@@ -323,6 +403,9 @@ func parseCase(name string, own, common map[string]string) (*example, error) {
 				ex.own = append(ex.own, key)
 			}
 		}
+	}
+	if err := ex.readDirectories(common, own); err != nil {
+		return nil, err
 	}
 	slices.SortFunc(ex.own, func(a, b evidence.Key) int { return cmp.Compare(a.String(), b.String()) })
 	switch {

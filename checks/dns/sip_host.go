@@ -49,7 +49,7 @@ var _ = register(&checks.Check{
 	Title:  "sip.SIP-DOMAIN leads to the server where sign-in depends on it",
 	Scope:  checks.ScopeSIPDomain,
 	Phases: checks.BothPhases,
-	Needs: []evidence.AnyKind{facts.ConfigScope, facts.Discovery, facts.Addresses, facts.Servers, facts.DomainControllers,
+	Needs: []evidence.AnyKind{facts.ConfigScope, facts.Discovery, facts.Addresses, facts.Servers, facts.ADDomain, facts.DomainControllers,
 		facts.NetConnect, facts.TLSHandshake},
 	Messages: []*checks.Message{hostMissing, hostFallbackMissing, hostDanglingAlias, hostWrongAddress, hostUnusedMissing},
 	Run: func(p *checks.Pass) error {

@@ -49,7 +49,7 @@ var _ = register(&checks.Check{
 	Title:  "every SIP domain has a _sipinternaltls._tcp SRV record on port 5061, which inside clients prefer",
 	Scope:  checks.ScopeSIPDomain,
 	Phases: checks.BothPhases,
-	Needs:  []evidence.AnyKind{facts.ConfigScope, facts.Discovery, facts.Addresses, facts.DomainControllers},
+	Needs:  []evidence.AnyKind{facts.ConfigScope, facts.Discovery, facts.Addresses, facts.ADDomain, facts.DomainControllers},
 	Messages: []*checks.Message{internalMissing, internalNoSRV, internalWrongPort, internalNoTarget, internalTargetUnresolvable,
 		internalSIPHostUnresolvable},
 	Run: func(p *checks.Pass) error {

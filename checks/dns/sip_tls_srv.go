@@ -60,7 +60,7 @@ var _ = register(&checks.Check{
 	Title:  "automatic sign-in of every SIP domain leads to a server, by an SRV record",
 	Scope:  checks.ScopeSIPDomain,
 	Phases: checks.BothPhases,
-	Needs:  []evidence.AnyKind{facts.ConfigScope, facts.Discovery, facts.Addresses, facts.DomainControllers},
+	Needs:  []evidence.AnyKind{facts.ConfigScope, facts.Discovery, facts.Addresses, facts.ADDomain, facts.DomainControllers},
 	Messages: []*checks.Message{tlsWrongPort, tlsNoTarget, tlsTargetUnresolvable, tlsSIPHostUnresolvable, tlsNoSRV, tlsNoDiscovery,
 		tlsShadowed},
 	Run: func(p *checks.Pass) error {

@@ -140,7 +140,12 @@ func zoneServer(p *checks.Pass) string {
 	if err != nil {
 		return unknownServer
 	}
-	dcs, err := facts.DomainControllers.Get(p.Facts, evidence.None{})
+	domain, err := facts.ADDomain.Get(p.Facts, evidence.None{})
+	if err != nil {
+		p.Excuse(err, why)
+		return unknownServer
+	}
+	dcs, err := facts.DomainControllers.Get(p.Facts, facts.DomainQuestion{Name: domain.List[0]})
 	p.Excuse(err, why)
 	hosts := make([]string, len(dcs.List))
 	for i, dc := range dcs.List {

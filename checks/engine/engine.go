@@ -91,7 +91,8 @@ type ServerPhase struct {
 
 // topologyNeeds are the kinds that discovery reads.
 var topologyNeeds = []evidence.AnyKind{
-	facts.ConfigScope, facts.Directory, facts.ADDomain, facts.SIPDomains, facts.ServerNames, facts.ServerPhase,
+	facts.ConfigScope, facts.Directory, facts.ADDomain, facts.SIPDomains, facts.ServerNames, facts.ServerPhase, facts.Controllers,
+	facts.Forest, facts.Pools, facts.ServiceAccounts, facts.AllUsers,
 }
 
 // Run judges: every check over every subject of its scope. now is the time of capture.
@@ -127,7 +128,11 @@ func Run(store *evidence.Store, selected []*checks.Check, now time.Time) *Outcom
 	}
 	wg.Wait()
 	// Checks run while the phase is still being decided, so that neither waits for the other; those of the other phase are dropped here.
-	out.Results = slices.DeleteFunc(out.Results, func(r *Result) bool { return !out.due(r) })
+	out.Results = slices.DeleteFunc(out.Results, func(r *Result) bool { return !out.selected(r) })
+	asked := before(store)
+	for _, r := range out.Results {
+		out.postpone(r, asked)
+	}
 	out.order(store)
 	return out
 }
@@ -140,17 +145,42 @@ func byScope(selected []*checks.Check) map[checks.Scope][]*checks.Check {
 	return m
 }
 
-// due tells whether the result's check belongs to the phase of its subject.
-func (o *Outcome) due(r *Result) bool {
-	phase := o.Phase
-	if r.Subject.Scope == checks.ScopeServer {
+// selected tells whether the result's check belongs to the phase of its subject.
+func (o *Outcome) selected(r *Result) bool {
+	return slices.Contains(r.Check.Phases.Names(), o.phaseOf(r.Subject))
+}
+
+// phaseOf is the phase of a subject: a server's own, else that of the deployment.
+func (o *Outcome) phaseOf(s checks.Subject) string {
+	if s.Scope == checks.ScopeServer {
 		for _, p := range o.Phases {
-			if p.Server == r.Subject.Name {
-				phase = p.Phase
+			if p.Server == s.Name {
+				return p.Phase
 			}
 		}
 	}
-	return slices.Contains(r.Check.Phases.Names(), phase)
+	return o.Phase
+}
+
+// before is the step that the user named; 0 for none.
+func before(store *evidence.Store) checks.Step {
+	scope, err := facts.ConfigScope.Get(store.NewReader(topologyNeeds), evidence.None{})
+	if err != nil {
+		return 0
+	}
+	step, _ := checks.ParseStep(scope.Before)
+	return step
+}
+
+// postpone skips what only the step about to be taken, or a later one, brings about. Before setup is where pre-install stands
+// unless another step was named.
+func (o *Outcome) postpone(r *Result, asked checks.Step) {
+	if asked == 0 && o.phaseOf(r.Subject) == facts.PhasePreInstall {
+		asked = checks.Setup
+	}
+	if asked > 0 && r.Check.After >= asked {
+		r.Status, r.Reason, r.Missing, r.Findings = StatusSkip, "not due before "+asked.String(), nil, nil
+	}
 }
 
 // phases decides the phase of each server; the deployment is post-install when one server is, or when none is known.
@@ -201,12 +231,50 @@ func discover(store *evidence.Store, scope checks.Scope) ([]checks.Subject, erro
 		}
 		add(dir.Forest)
 	case checks.ScopeADDomain:
-		f, err := facts.ADDomain.Get(r, evidence.None{})
+		domains, err := domainsInUse(r)
 		if err != nil {
 			return nil, err
 		}
-		for _, d := range f.List {
+		for _, d := range domains {
 			add(d)
+		}
+	case checks.ScopeDomainController:
+		list, err := facts.Controllers.Get(r, evidence.None{})
+		if err != nil {
+			return nil, err
+		}
+		for _, c := range list {
+			domain := c.Controller.Domain
+			if domain == "" {
+				domain = facts.Parent(c.Host)
+			}
+			add(c.Ask, checks.Ref{Scope: checks.ScopeADDomain, Name: domain})
+		}
+	case checks.ScopePool:
+		list, err := facts.Pools.Get(r, evidence.None{})
+		if err != nil {
+			return nil, err
+		}
+		for _, p := range list.Pools {
+			add(p.FQDN)
+		}
+	case checks.ScopeAccount:
+		list, err := facts.ServiceAccounts.Get(r, evidence.None{})
+		if err != nil {
+			return nil, err
+		}
+		for _, a := range list {
+			add(a.Name)
+		}
+	case checks.ScopeUser:
+		scope, err := facts.ConfigScope.Get(r, evidence.None{})
+		if err != nil {
+			return nil, err
+		}
+		add(checks.AllUsers)
+		for _, uri := range scope.CheckUsers {
+			_, domain, _ := strings.Cut(uri, "@")
+			add(uri, checks.Ref{Scope: checks.ScopeSIPDomain, Name: facts.Host(domain)})
 		}
 	case checks.ScopeSIPDomain:
 		f, err := facts.SIPDomains.Get(r, evidence.None{})
@@ -231,6 +299,45 @@ func discover(store *evidence.Store, scope checks.Scope) ([]checks.Subject, erro
 		add(None)
 	}
 	return subjects, nil
+}
+
+// domainsInUse are the AD domain to judge and the other domains of the forest that hold OCS servers or users enabled for OCS.
+func domainsInUse(r *evidence.Reader) ([]string, error) {
+	named, err := facts.ADDomain.Get(r, evidence.None{})
+	if err != nil {
+		return nil, err
+	}
+	domains := slices.Clone(named.List)
+	scope, err := facts.ConfigScope.Get(r, evidence.None{})
+	if err != nil || scope.LDAPUser == "" {
+		return domains, err
+	}
+	// What cannot be read here fails as a fact of the checks that judge the other domains.
+	forest, err := facts.Forest.Get(r, evidence.None{})
+	if err != nil || len(forest.Domains) < 2 {
+		return domains, nil
+	}
+	add := func(domain string) {
+		if domain != "" && !slices.Contains(domains, domain) && slices.ContainsFunc(forest.Domains, func(d facts.Domain) bool { return d.Name == domain }) {
+			domains = append(domains, domain)
+		}
+	}
+	if pools, err := facts.Pools.Get(r, evidence.None{}); err == nil {
+		for _, p := range pools.Pools {
+			for _, f := range p.FrontEnds {
+				add(facts.Parent(f.Computer))
+			}
+		}
+	}
+	if table, err := facts.AllUsers.Get(r, evidence.None{}); err == nil {
+		for i, u := range table.Users {
+			if u.Enabled != nil && *u.Enabled {
+				add(facts.DomainOfDN(facts.DomainPart(table.DN(table.Users[i]))))
+			}
+		}
+	}
+	slices.Sort(domains)
+	return domains, nil
 }
 
 func undiscovered(c *checks.Check, err error) *Result {

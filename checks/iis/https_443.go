@@ -46,6 +46,7 @@ var _ = register(&checks.Check{
 	Title:    "the web server answers on HTTPS with a certificate for the OCS server or its pool",
 	Scope:    checks.ScopeServer,
 	Phases:   checks.PostInstall,
+	After:    checks.Activation,
 	Needs:    []evidence.AnyKind{facts.Servers, facts.SIPDomains, facts.Addresses, facts.NetConnect, facts.TLSHandshake},
 	Messages: []*checks.Message{refused, noAnswer, hostSilent, noHandshake, nameMismatch},
 	Run: func(p *checks.Pass) error {

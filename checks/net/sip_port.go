@@ -35,6 +35,7 @@ var _ = register(&checks.Check{
 	Title:    "the OCS server accepts connections on the SIP port 5061",
 	Scope:    checks.ScopeServer,
 	Phases:   checks.PostInstall,
+	After:    checks.Services,
 	Needs:    []evidence.AnyKind{facts.NetConnect, facts.SIPDomains, facts.Servers, facts.Discovery, facts.Addresses},
 	Messages: []*checks.Message{refused, noAnswer},
 	Run: func(p *checks.Pass) error {

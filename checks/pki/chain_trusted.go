@@ -36,6 +36,7 @@ var _ = register(&checks.Check{
 	Title:    "the certificates that the OCS server presents lead to a root that clients trust",
 	Scope:    checks.ScopeServer,
 	Phases:   checks.PostInstall,
+	After:    checks.Activation,
 	Needs:    []evidence.AnyKind{facts.ConfigScope, facts.NetConnect, facts.TLSHandshake, facts.Anchors},
 	Messages: []*checks.Message{untrustedRoot, selfSigned, chainIncomplete},
 	Run: func(p *checks.Pass) error {

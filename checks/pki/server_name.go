@@ -38,6 +38,7 @@ var _ = register(&checks.Check{
 	Title:    "the certificate of the OCS server carries the names that clients and servers ask for",
 	Scope:    checks.ScopeServer,
 	Phases:   checks.PostInstall,
+	After:    checks.Activation,
 	Needs:    []evidence.AnyKind{facts.Servers, facts.SIPDomains, facts.Discovery, facts.Addresses, facts.TLSHandshake},
 	Messages: []*checks.Message{wrongCN, missingAskedName, unusedMissing},
 	Run: func(p *checks.Pass) error {

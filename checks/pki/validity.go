@@ -46,6 +46,7 @@ var _ = register(&checks.Check{
 	Title:  "the certificates that the OCS server presents, and the CAs above them, are within their dates",
 	Scope:  checks.ScopeServer,
 	Phases: checks.PostInstall,
+	After:  checks.Activation,
 	Needs:  []evidence.AnyKind{facts.NetConnect, facts.TLSHandshake, facts.Anchors},
 	Messages: []*checks.Message{
 		leafDates.expired, leafDates.notYetValid, leafDates.expiresSoon, caDates.expired, caDates.notYetValid, caDates.expiresSoon,

@@ -44,6 +44,7 @@ var _ = register(&checks.Check{
 	Title:    "the OCS server asks a client that signs in to authenticate with NTLM or Kerberos",
 	Scope:    checks.ScopeServer,
 	Phases:   checks.PostInstall,
+	After:    checks.Services,
 	Needs:    []evidence.AnyKind{facts.SIPDomains, facts.Register},
 	Messages: []*checks.Message{noScheme, ntlmOnly, kerberosOnly, notSIP, refused},
 	Run: func(p *checks.Pass) error {

@@ -92,9 +92,11 @@ func givenFlags(c *cobra.Command) []string {
 			names = append(names, n)
 		}
 	}
-	// A lab can be judged in either phase; a bundle holds the one it was recorded in.
-	if c.Flags().Changed("from") && c.Flags().Changed("phase") {
-		names = append(names, "phase")
+	// Of a lab anything can be asked; a bundle holds what was asked when it was recorded.
+	for _, n := range []string{"phase", "before", "check-user"} {
+		if c.Flags().Changed("from") && c.Flags().Changed(n) {
+			names = append(names, n)
+		}
 	}
 	return names
 }
@@ -194,7 +196,10 @@ func (f *scanFlags) open(ctx context.Context, s streams) (*scanRun, error) {
 		}
 		run.close = l.Close
 		o.Scope, o.Password, o.Lab = l.Scope, l.Password, l.Map
-		o.Scope.Phase, o.Scope.UserAgent = f.phase, f.userAgent
+		if err := f.ask(&o.Scope); err != nil {
+			run.close()
+			return nil, err
+		}
 	} else {
 		if o.Scope, err = f.scope(ctx); err != nil {
 			return nil, err

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"encoding/pem"
 	"errors"
@@ -19,6 +20,7 @@ import (
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
+	"ocsdoctor/checks"
 	"ocsdoctor/checks/evidence/facts"
 )
 
@@ -38,6 +40,8 @@ type scopeFlags struct {
 	systemRoots    bool
 	connect        []string
 	phase          string
+	before         string
+	checkUsers     []string
 	userAgent      string
 }
 
@@ -65,6 +69,8 @@ func (f *scopeFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.systemRoots, "system-roots", false, "trust this machine's own roots too")
 	fs.StringArrayVar(&f.connect, "connect", nil, "dial ADDR:PORT wherever HOST:PORT would be dialled, `HOST:PORT=ADDR:PORT`; also HOST:*=ADDR and *:PORT=ADDR:PORT; repeatable")
 	fs.StringVar(&f.phase, "phase", facts.PhaseAuto, "`PHASE` to judge: auto, pre-install or post-install")
+	fs.StringVar(&f.before, "before", "", "gate one `STEP` of a deployment: "+strings.Join(checks.StepNames(), ", "))
+	fs.StringSliceVar(&f.checkUsers, "check-user", nil, "judge the user with the SIP `URI` by himself, besides the counts of all; repeatable")
 	fs.StringVar(&f.userAgent, "user-agent", defaultUserAgent, "User-Agent `TEXT` of SIP requests")
 }
 
@@ -171,14 +177,12 @@ func scalars(n ast.Node) ([]string, error) {
 func (f *scopeFlags) scope(ctx context.Context) (facts.Scope, error) {
 	s := facts.Scope{
 		ADDomain: facts.Host(f.adDomain), SIPDomains: hosts(f.sipDomains), Servers: hosts(f.servers),
-		LDAPUser: f.user, AllowCleartext: f.allowCleartext, Phase: f.phase,
-		RootsGiven: len(f.roots) > 0, SystemRoots: f.systemRoots, UserAgent: f.userAgent,
+		LDAPUser: f.user, AllowCleartext: f.allowCleartext,
+		RootsGiven: len(f.roots) > 0, SystemRoots: f.systemRoots,
 	}
 	s.Name = s.ADDomain
-	switch f.phase {
-	case facts.PhaseAuto, facts.PhasePreInstall, facts.PhasePostInstall:
-	default:
-		return s, usage("use auto, pre-install or post-install", "--phase %q", f.phase)
+	if err := f.ask(&s); err != nil {
+		return s, err
 	}
 	for _, list := range [][]string{s.SIPDomains, s.Servers, {s.ADDomain}} {
 		for _, name := range list {
@@ -227,6 +231,39 @@ func (f *scopeFlags) scope(ctx context.Context) (facts.Scope, error) {
 	}
 	slices.SortStableFunc(s.Resolvers, func(a, b facts.Resolver) int { return strings.Compare(a.View, b.View) })
 	return s, nil
+}
+
+// ask puts what is asked of a deployment, whoever names it, into its scope: the phase, the step and the users.
+func (f *scopeFlags) ask(s *facts.Scope) error {
+	s.Phase, s.Before, s.UserAgent = f.phase, f.before, f.userAgent
+	switch f.phase {
+	case facts.PhaseAuto, facts.PhasePreInstall, facts.PhasePostInstall:
+	default:
+		return usage("use auto, pre-install or post-install", "--phase %q", f.phase)
+	}
+	for _, uri := range f.checkUsers {
+		name, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(uri)), "sip:")
+		if !ok || strings.Count(name, "@") != 1 || strings.ContainsAny(name, " \t\r\n") {
+			return usage("give the address as sip:user@"+cmp.Or(s.ADDomain, "domain"), "--check-user %q is no SIP address", uri)
+		}
+		s.CheckUsers = append(s.CheckUsers, "sip:"+name)
+	}
+	if f.before == "" {
+		return nil
+	}
+	step, ok := checks.ParseStep(f.before)
+	if !ok {
+		return usage("use one of "+strings.Join(checks.StepNames(), ", "), "--before %q", f.before)
+	}
+	phase := facts.PhasePreInstall
+	if step > checks.Activation {
+		phase = facts.PhasePostInstall // the server is installed by then
+	}
+	if f.phase != facts.PhaseAuto && f.phase != phase {
+		return usage("leave one of them out", "--before %s belongs to the phase %s, not to --phase %s", f.before, phase, f.phase)
+	}
+	s.Phase = phase
+	return nil
 }
 
 // resolverAddress is ADDR:PORT of a resolver; one that is given by name is looked up with the system's resolver.

@@ -1,8 +1,10 @@
 package facts
 
 import (
+	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"ocsdoctor/checks/evidence"
 )
@@ -16,6 +18,18 @@ func (q DCQuestion) String() string { return fields(q.DC) }
 type RootDSEData struct {
 	// Attributes are the values by attribute name as the server spells it.
 	Attributes map[string][]string `json:"attributes"`
+	// ReadAt is when the answer had come by our own clock, against which currentTime is judged; UTC.
+	ReadAt time.Time `json:"readAt,omitzero"`
+}
+
+// All are the values of an attribute, whatever the case of its name.
+func (d RootDSEData) All(name string) []string {
+	for k, v := range d.Attributes {
+		if strings.EqualFold(k, name) {
+			return v
+		}
+	}
+	return nil
 }
 
 // Get is the first value of an attribute, whatever the case of its name; "" if there is none.
@@ -37,17 +51,8 @@ func (d RootDSEData) Level(name string) (level int, ok bool) {
 // DNSHostName is the domain controller's own FQDN.
 func (d RootDSEData) DNSHostName() string { return Host(d.Get("dnsHostName")) }
 
-// Site is the AD site of the domain controller: the label after CN=Servers in serverName.
-func (d RootDSEData) Site() string {
-	parts := strings.Split(d.Get("serverName"), ",")
-	for i, p := range parts {
-		if strings.EqualFold(p, "CN=Servers") && i+1 < len(parts) {
-			_, site, _ := strings.Cut(parts[i+1], "=")
-			return site
-		}
-	}
-	return ""
-}
+// Site is the AD site of the domain controller, as serverName says.
+func (d RootDSEData) Site() string { return SiteOfDN(d.Get("serverName")) }
 
 // RootDSE is a domain controller's rootDSE.
 var RootDSE = &evidence.Kind[DCQuestion, RootDSEData]{
@@ -99,6 +104,11 @@ func (e Entry) Value(name string) string {
 	return ""
 }
 
+// Is tells whether the object has that class.
+func (e Entry) Is(class string) bool {
+	return slices.ContainsFunc(e.Values("objectClass"), func(v []byte) bool { return strings.EqualFold(string(v), class) })
+}
+
 // Search is a search of one domain controller's directory with the account that was given.
 var Search = &evidence.Kind[SearchQuestion, SearchResult]{
 	Name:  "ldap.search",
@@ -122,17 +132,35 @@ type DirectoryData struct {
 var Directory = &evidence.Kind[evidence.None, DirectoryData]{
 	Name:   "ad.directory",
 	Doc:    "the directory as the first answering domain controller names it",
-	Needs:  []evidence.AnyKind{DomainControllers, RootDSE},
+	Needs:  []evidence.AnyKind{ADDomain, DomainControllers, RootDSE},
 	Derive: deriveDirectory,
 }
 
 func deriveDirectory(r *evidence.Reader, _ evidence.None) (DirectoryData, error) {
-	dcs, err := DomainControllers.Get(r, evidence.None{})
+	domain, err := ADDomain.Get(r, evidence.None{})
 	if err != nil {
 		return DirectoryData{}, err
 	}
+	dcs, err := DomainControllers.Get(r, DomainQuestion{domain.List[0]})
+	if err != nil {
+		return DirectoryData{}, err
+	}
+	dc, d, err := firstAnswering(r, dcs)
+	if err != nil {
+		return DirectoryData{}, err
+	}
+	return DirectoryData{
+		DC: dc, RootDSE: d,
+		RootDN: d.Get("rootDomainNamingContext"), BaseDN: d.Get("defaultNamingContext"),
+		Config: d.Get("configurationNamingContext"), Schema: d.Get("schemaNamingContext"),
+		Forest: DomainOfDN(d.Get("rootDomainNamingContext")), Domain: DomainOfDN(d.Get("defaultNamingContext")),
+	}, nil
+}
+
+// firstAnswering is the first domain controller, in the order of names, that answers, with its rootDSE.
+func firstAnswering(r *evidence.Reader, dcs Found) (string, RootDSEData, error) {
 	if len(dcs.List) == 0 {
-		return DirectoryData{}, evidence.FailAt(evidence.NoTarget, "no domain controller is published in DNS", dcs.Cite)
+		return "", RootDSEData{}, evidence.FailAt(evidence.NoTarget, "no domain controller is published in DNS", dcs.Cite)
 	}
 	var questions []DCQuestion
 	for _, dc := range dcs.List {
@@ -141,21 +169,15 @@ func deriveDirectory(r *evidence.Reader, _ evidence.None) (DirectoryData, error)
 	answers, errs := evidence.GetAll(r, RootDSE, questions)
 	for _, err := range errs {
 		if err != nil && !evidence.Excusable(err) {
-			return DirectoryData{}, err
+			return "", RootDSEData{}, err
 		}
 	}
 	for i, dc := range dcs.List {
 		if errs[i] == nil {
-			d := answers[i]
-			return DirectoryData{
-				DC: dc, RootDSE: d,
-				RootDN: d.Get("rootDomainNamingContext"), BaseDN: d.Get("defaultNamingContext"),
-				Config: d.Get("configurationNamingContext"), Schema: d.Get("schemaNamingContext"),
-				Forest: DomainOfDN(d.Get("rootDomainNamingContext")), Domain: DomainOfDN(d.Get("defaultNamingContext")),
-			}, nil
+			return dc, answers[i], nil
 		}
 	}
-	return DirectoryData{}, errs[0]
+	return "", RootDSEData{}, errs[0]
 }
 
 // DomainOfDN turns "DC=todorovic,DC=adds" into "todorovic.adds"; "" when the name has another form.

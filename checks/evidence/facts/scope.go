@@ -4,6 +4,7 @@
 package facts
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strconv"
@@ -37,6 +38,10 @@ type Scope struct {
 	AllowCleartext bool `json:"allowCleartext,omitempty"`
 	// Phase is "auto", "pre-install" or "post-install".
 	Phase string `json:"phase"`
+	// Before is the step of the deployment that is about to be taken ("forestprep", ...); empty when none was named.
+	Before string `json:"before,omitempty"`
+	// CheckUsers are the SIP URIs of users to judge one by one.
+	CheckUsers []string `json:"checkUsers,omitempty"`
 	// RootsGiven tells that --roots was given; Roots are those certificates in DER.
 	RootsGiven bool     `json:"rootsGiven,omitempty"`
 	Roots      [][]byte `json:"roots,omitempty"`
@@ -117,6 +122,10 @@ func fields(parts ...string) string {
 var All = []evidence.AnyKind{
 	ConfigScope, DNSAnswer, DNSLookup, Addresses, NetConnect, RootDSE, Search, Directory, TLSHandshake, Register,
 	SystemAnchors, Anchors, ADDomain, DomainControllers, SIPDomains, Servers, ServerNames, Discovery, ServerPhase,
+	Forest, Controllers, Catalog, DomainReader, Masters, SchemaVersion, ForestSettings, Groups, PropertySetIDs, SecurityDescriptor,
+	ReplicaLinks, Neighbors, Pools, TrustedServers, ServiceAccounts, Users, AllUsers, PublicKeys,
 }
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
 
 func sorted(s []string) []string { s = slices.Clone(s); slices.Sort(s); return slices.Compact(s) }

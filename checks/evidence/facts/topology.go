@@ -64,32 +64,33 @@ func deriveADDomain(r *evidence.Reader, _ evidence.None) (Found, error) {
 	return Found{}, evidence.Fail(evidence.NotConfigured, "the AD domain is not known: give --ad-domain")
 }
 
-// DomainControllers are those given, or else those that DNS publishes for the AD domain; sorted.
-var DomainControllers = &evidence.Kind[evidence.None, Found]{
+// DomainControllers are those of a domain: those given, or else those that DNS publishes for it; sorted. Given ones stand for
+// the AD domain to judge; of another domain DNS is asked.
+var DomainControllers = &evidence.Kind[DomainQuestion, Found]{
 	Name:   "topology.domain-controllers",
-	Doc:    "the domain controllers of the AD domain: given, or published as _ldap._tcp.dc._msdcs",
+	Doc:    "the domain controllers of a domain: given, or published as _ldap._tcp.dc._msdcs",
 	Needs:  []evidence.AnyKind{ConfigScope, ADDomain, DNSLookup},
 	Derive: deriveDCs,
 }
 
-func deriveDCs(r *evidence.Reader, _ evidence.None) (Found, error) {
+func deriveDCs(r *evidence.Reader, q DomainQuestion) (Found, error) {
 	scope, err := ConfigScope.Get(r, evidence.None{})
 	if err != nil {
 		return Found{}, err
 	}
-	if len(scope.DCs) > 0 {
+	named, err := ADDomain.Get(r, evidence.None{})
+	if err != nil {
+		return Found{}, err
+	}
+	if len(scope.DCs) > 0 && named.List[0] == q.Name {
 		return Found{scope.DCs, "given", ConfigScope.Key(evidence.None{})}, nil
 	}
-	dom, err := ADDomain.Get(r, evidence.None{})
+	question := LookupQuestion{"_ldap._tcp.dc._msdcs." + q.Name, "SRV", Inside}
+	l, err := DNSLookup.Get(r, question)
 	if err != nil {
 		return Found{}, err
 	}
-	q := LookupQuestion{"_ldap._tcp.dc._msdcs." + dom.List[0], "SRV", Inside}
-	l, err := DNSLookup.Get(r, q)
-	if err != nil {
-		return Found{}, err
-	}
-	f := Found{Source: "dns", Cite: DNSLookup.Key(q)}
+	f := Found{Source: "dns", Cite: DNSLookup.Key(question)}
 	for _, rr := range l.Records {
 		if rr.Target != "" {
 			f.List = append(f.List, rr.Target)
@@ -138,9 +139,8 @@ func searchBoth(r *evidence.Reader, filter string, attributes ...string) ([]Entr
 	if err != nil {
 		return nil, evidence.Key{}, err
 	}
-	bases := []string{"CN=RTC Service,CN=Services," + dir.Config, "CN=RTC Service,CN=Microsoft,CN=System," + dir.RootDN}
 	var questions []SearchQuestion
-	for _, base := range bases {
+	for _, base := range settingsDNs(dir) {
 		questions = append(questions, NewSearch(dir.DC, base, "sub", filter, attributes...))
 	}
 	found, errs := evidence.GetAll(r, Search, questions)
@@ -202,7 +202,7 @@ func (l ServerList) Find(fqdn string) Server {
 var Servers = &evidence.Kind[evidence.None, ServerList]{
 	Name:   "topology.servers",
 	Doc:    "the OCS servers to judge: given, listed in AD, or the one that sign-in leads to",
-	Needs:  []evidence.AnyKind{ConfigScope, SIPDomains, Discovery, Addresses, Directory, Search},
+	Needs:  []evidence.AnyKind{ConfigScope, SIPDomains, Discovery, Addresses, Pools},
 	Derive: deriveServers,
 }
 
@@ -240,54 +240,23 @@ func deriveServers(r *evidence.Reader, _ evidence.None) (ServerList, error) {
 	return discoveredServers(r)
 }
 
-// adServers reads the pools and the computers of their front ends.
+// adServers are the computers of the pools' front ends.
 func adServers(r *evidence.Reader) (ServerList, error) {
-	objects, cite, err := searchBoth(r, "(|(objectClass=msRTCSIP-Pool)(objectClass=msRTCSIP-PoolService))", "objectClass", "dNSHostName", "msRTCSIP-FrontEndServers")
+	pools, err := Pools.Get(r, evidence.None{})
 	if err != nil {
 		return ServerList{}, err
 	}
-	dir, err := Directory.Get(r, evidence.None{})
-	if err != nil {
-		return ServerList{}, err
-	}
-	l := ServerList{Source: "ad", Cite: cite}
-	for _, service := range objects {
-		for _, frontEnd := range service.Values("msRTCSIP-FrontEndServers") {
-			fqdn, err := computerName(r, dir, string(frontEnd))
-			if err != nil {
-				return ServerList{}, err
-			}
-			if fqdn != "" {
-				l.List = append(l.List, Server{fqdn, poolAbove(service.DN, objects)})
+	l := ServerList{Source: "ad", Cite: pools.Cite}
+	for _, p := range pools.Pools {
+		for _, f := range p.FrontEnds {
+			if f.Computer != "" {
+				l.List = append(l.List, Server{f.Computer, p.FQDN})
 			}
 		}
 	}
 	slices.SortFunc(l.List, func(a, b Server) int { return strings.Compare(a.FQDN, b.FQDN) })
 	l.List = slices.Compact(l.List)
 	return l, nil
-}
-
-// poolAbove is the FQDN of the pool that an object is below.
-func poolAbove(dn string, objects []Entry) string {
-	for _, o := range objects {
-		if name := o.Value("dNSHostName"); name != "" && strings.HasSuffix(strings.ToLower(dn), ","+strings.ToLower(o.DN)) {
-			return Host(name)
-		}
-	}
-	return ""
-}
-
-// computerName finds the computer above a service connection point: "CN=..,CN=Microsoft,CN=OCS,OU=..".
-func computerName(r *evidence.Reader, dir DirectoryData, scp string) (string, error) {
-	_, rest, ok := strings.Cut(scp, ",CN=Microsoft,")
-	if !ok {
-		return "", nil
-	}
-	res, err := Search.Get(r, NewSearch(dir.DC, rest, "base", "(objectClass=computer)", "dNSHostName"))
-	if err != nil || len(res.Entries) == 0 {
-		return "", err
-	}
-	return Host(res.Entries[0].Value("dNSHostName")), nil
 }
 
 func discoveredServers(r *evidence.Reader) (ServerList, error) {
