@@ -3,6 +3,7 @@ package facts
 import (
 	"strconv"
 	"strings"
+	"time"
 
 	"ocsdoctor/checks/evidence"
 )
@@ -16,6 +17,8 @@ func (q DCQuestion) String() string { return fields(q.DC) }
 type RootDSEData struct {
 	// Attributes are the values by attribute name as the server spells it.
 	Attributes map[string][]string `json:"attributes"`
+	// ReadAt is when the answer had come by the clock of the machine that asked, in UTC: what currentTime is held against.
+	ReadAt time.Time `json:"readAt"`
 }
 
 // Get is the first value of an attribute, whatever the case of its name; "" if there is none.

@@ -25,8 +25,8 @@ type session struct {
 	target  env.Target
 	link    *link
 	failure *evidence.Failure
-	// over636 tells that the session rests on a connect to port 636 too.
-	over636 bool
+	// overTLS tells that the session rests on a connect to the port for TLS too.
+	overTLS bool
 }
 
 // take waits for the turn.
@@ -76,7 +76,7 @@ func (c *Client) open(ctx context.Context, tr *env.Trace, r *evidence.Reader, s 
 			s.failure = rooted(err, sessionKey(s.endpoint))
 		}
 	}
-	if s.over636 { // asked again for the sake of this search's lineage
+	if s.overTLS { // asked again for the sake of this search's lineage
 		if _, err := facts.NetConnect.Get(r, s.tlsEndpoint()); err != nil {
 			return err
 		}
@@ -99,7 +99,11 @@ func rooted(err error, root evidence.Key) *evidence.Failure {
 	return f
 }
 
+// tlsEndpoint is where the same service is offered with TLS from the first byte.
 func (s *session) tlsEndpoint() facts.Endpoint {
+	if s.endpoint.Port == catalogPort {
+		return facts.Endpoint{Host: s.endpoint.Host, Port: catalogTLS}
+	}
 	return facts.Endpoint{Host: s.endpoint.Host, Port: tlsPort}
 }
 
@@ -168,7 +172,7 @@ func (c *Client) start(ctx context.Context, tr *env.Trace, r *evidence.Reader, s
 		return c.bind(ctx, tr, s)
 	}
 	tr.Log("StartTLS: the server " + refused.how)
-	s.over636 = true
+	s.overTLS = true
 	reached, err := facts.NetConnect.Get(r, s.tlsEndpoint())
 	if err != nil {
 		return err
