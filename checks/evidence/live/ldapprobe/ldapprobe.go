@@ -248,6 +248,7 @@ func anyTLS(host string) *tls.Config {
 type link struct {
 	ldap  *ldap.Conn
 	meter *meter
+	layer *layer
 	// broken tells that something else than an answer came, after which nothing can be asked any more.
 	broken atomic.Bool
 }
@@ -256,7 +257,8 @@ type link struct {
 func (c *Client) converse(conn net.Conn, limit int64) *link {
 	m := &meter{Conn: conn}
 	m.left.Store(limit)
-	l := &link{ldap: ldap.NewConn(m, false), meter: m}
+	signed := &layer{Conn: m}
+	l := &link{ldap: ldap.NewConn(signed, false), meter: m, layer: signed}
 	l.ldap.SetTimeout(2 * c.env.Budgets.Exchange) // a second fence: the end of the exchange closes the connection
 	l.ldap.Start()
 	return l
@@ -281,6 +283,8 @@ func (l *link) judge(ctx context.Context, ep facts.Endpoint, err error) error {
 		return evidence.Fail(evidence.Protocol, ep.String()+" answers something that is not LDAP")
 	case l.meter.left.Load() <= 0:
 		return evidence.Fail(evidence.Protocol, ep.String()+" answers with more bytes than are read")
+	case l.layer.forged.Load():
+		return evidence.Fail(evidence.Protocol, ep.String()+" signs its answers wrongly")
 	case l.meter.closed.Load():
 		return evidence.Fail(evidence.Protocol, ep.String()+" ended the LDAP connection")
 	}
