@@ -40,7 +40,7 @@ func ReadCache(b []byte) (*Cache, error) {
 	if c.short {
 		return nil, errors.New("the ticket cache is cut short")
 	}
-	if f.DefaultPrincipal.Realm == "" || len(f.DefaultPrincipal.PrincipalName.NameString) == 0 {
+	if f.DefaultPrincipal.Realm == "" || f.DefaultPrincipal.PrincipalName.PrincipalNameString() == "" {
 		return nil, errors.New("the ticket cache names no principal")
 	}
 	return &Cache{f}, nil

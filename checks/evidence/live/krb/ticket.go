@@ -139,7 +139,9 @@ func GetTicket(ctx context.Context, e *env.Env, tr *env.Trace, a Account, kdcs [
 				return r.err
 			}
 			if r.code != 0 {
-				refused = refusals[r.code]
+				if refused = refusals[r.code]; a.Keytab != nil && r.code == errorcode.KDC_ERR_PREAUTH_FAILED {
+					refused = "the key of the keytab is not its own, or no longer"
+				}
 				return evidence.Fail(evidence.Denied, words(r.code, r.target.Endpoint, service))
 			}
 		}

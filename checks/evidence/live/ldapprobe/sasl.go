@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
 
@@ -106,7 +107,10 @@ func (c *Client) gssapi(ctx context.Context, tr *env.Trace, s *session, a *krb.A
 		}
 		return err
 	}, func(answer *ldap.Error) error {
-		s.demands = answer.ResultCode == ldap.LDAPResultStrongAuthRequired
+		if overTLS && answer.ResultCode == ldap.LDAPResultStrongAuthRequired {
+			s.demands = true
+			return evidence.Fail(evidence.Denied, s.endpoint.String()+" takes Kerberos only without TLS, where it signs: that is on port "+strconv.Itoa(plainPort))
+		}
 		if f := notTaken(s.endpoint, answer.ResultCode); f != nil {
 			return f
 		}
