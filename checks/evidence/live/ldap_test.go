@@ -342,7 +342,7 @@ func TestThePasswordIsNotSent(t *testing.T) {
 					t.Errorf("%+v", f)
 				}
 			}
-			if d.binds.Load() != 0 || d.connections.Load() > 2 {
+			if d.binds.Load() != 0 || d.connections.Load() > 3 {
 				t.Errorf("%d binds on %d connections", d.binds.Load(), d.connections.Load())
 			}
 		})
