@@ -122,6 +122,32 @@ func TestEveryFaultIsNamed(t *testing.T) {
 	}
 }
 
+// A healthy deployment of another form is as quiet.
+func TestEveryVariantIsQuiet(t *testing.T) {
+	t.Parallel()
+	variants, err := lab.Variants()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, v := range variants {
+		t.Run(v.Name, func(t *testing.T) {
+			t.Parallel()
+			r, code := scanJSON(t, "--lab", v.Deployment+"+"+v.Name)
+			if code != 0 || len(r.Roots) > 0 || len(r.Missing) > 0 {
+				t.Errorf("exit %d, roots %v, missing %+v", code, roots(r), r.Missing)
+			}
+			notices := []string{}
+			for _, f := range r.Findings() {
+				notices = append(notices, f.Result.Check+":"+f.Tag)
+			}
+			slices.Sort(notices)
+			if notices = slices.Compact(notices); !slices.Equal(notices, v.Notices) && len(notices)+len(v.Notices) > 0 {
+				t.Errorf("the notices are %v, want %v", notices, v.Notices)
+			}
+		})
+	}
+}
+
 // Reports of real scans are as the schema says.
 func TestReportsAreAsTheSchemaSays(t *testing.T) {
 	t.Parallel()

@@ -240,9 +240,10 @@ func (f *scopeFlags) scope(ctx context.Context) (facts.Scope, error) {
 	return s, nil
 }
 
-// ask puts what is asked of a deployment, whoever names it, into its scope: the phase, the step and the users.
+// ask puts what is asked of a deployment, whoever names it, into its scope: the phase, the step and the users. A lab may ask for a step
+// and for users too.
 func (f *scopeFlags) ask(s *facts.Scope) error {
-	s.Phase, s.Before, s.UserAgent = f.phase, f.before, f.userAgent
+	s.Phase, s.Before, s.UserAgent = f.phase, cmp.Or(f.before, s.Before), f.userAgent
 	switch f.phase {
 	case facts.PhaseAuto, facts.PhasePreInstall, facts.PhasePostInstall:
 	default:
@@ -255,19 +256,19 @@ func (f *scopeFlags) ask(s *facts.Scope) error {
 		}
 		s.CheckUsers = append(s.CheckUsers, "sip:"+name)
 	}
-	if f.before == "" {
+	if s.Before == "" {
 		return nil
 	}
-	step, ok := checks.ParseStep(f.before)
+	step, ok := checks.ParseStep(s.Before)
 	if !ok {
-		return usage("use one of "+strings.Join(checks.StepNames(), ", "), "--before %q", f.before)
+		return usage("use one of "+strings.Join(checks.StepNames(), ", "), "--before %q", s.Before)
 	}
 	phase := facts.PhasePreInstall
 	if step > checks.Activation {
 		phase = facts.PhasePostInstall // the server is installed by then
 	}
 	if f.phase != facts.PhaseAuto && f.phase != phase {
-		return usage("leave one of them out", "--before %s belongs to the phase %s, not to --phase %s", f.before, phase, f.phase)
+		return usage("leave one of them out", "--before %s belongs to the phase %s, not to --phase %s", s.Before, phase, f.phase)
 	}
 	s.Phase = phase
 	return nil
