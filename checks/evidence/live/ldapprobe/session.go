@@ -59,11 +59,6 @@ func (c *Client) session(ep facts.Endpoint) *session {
 	return s
 }
 
-// sessionKey names the session with a domain controller: the root of every search that it could not serve. It is no kind of its own.
-func sessionKey(ep facts.Endpoint) evidence.Key {
-	return evidence.Key{Kind: "ldap.session", Query: ep.String()}
-}
-
 // accountKey names the account: the root of every search that was not made because it is refused.
 func accountKey(user string) evidence.Key {
 	return evidence.Key{Kind: accountKind, Query: strings.ToValidUTF8(user, "\uFFFD")}
@@ -82,7 +77,7 @@ func (c *Client) open(ctx context.Context, tr *env.Trace, r *evidence.Reader, s 
 		if err == nil {
 			context.AfterFunc(ctx, s.link.close) // the run's end is the session's
 		} else {
-			s.failure = rooted(err, sessionKey(s.endpoint))
+			s.failure = rooted(err, facts.SessionKey(s.endpoint))
 		}
 	}
 	if s.overTLS { // asked again for the sake of this search's lineage
