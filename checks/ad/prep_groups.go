@@ -11,10 +11,11 @@ import (
 
 var (
 	groupsMissing = &checks.Message{
-		Tag:         "missing",
-		Severity:    checks.Error,
-		Text:        "groups that forest preparation makes are missing in {forest}: {groups}",
-		ExplainedBy: append([]string{"ad/prep-forest:not-prepared", "ad/prep-forest:r1-only"}, unpreparedSchema...),
+		Tag:      "missing",
+		Severity: checks.Error,
+		Text:     "groups that forest preparation makes are missing in {forest}: {groups}",
+		// The groups are read through one domain controller, which may be the one that they have not reached.
+		ExplainedBy: append([]string{"ad/prep-forest:not-prepared", "ad/prep-forest:r1-only", "ad/prep-forest-converged:not-everywhere"}, unpreparedSchema...),
 	}
 	groupsNotUniversal = &checks.Message{
 		Tag:      "not-universal",
