@@ -80,16 +80,23 @@ func judgeCatalog(p *checks.Pass, host string, root facts.RootDSEData, cite evid
 		}
 	}
 	for _, c := range listed.Controllers {
-		if c.Catalog && !slices.ContainsFunc(dcs, func(d dcState) bool { return d.Host == c.Host && d.err == nil }) {
+		i := slices.IndexFunc(dcs, func(d dcState) bool { return d.Host == c.Host })
+		switch {
+		case !c.Catalog:
+		case i < 0:
 			unasked = append(unasked, c.Host)
+		default:
+			err = firstError(err, dcs[i].err)
 		}
 	}
 	switch {
 	case ready:
+		return nil
+	case err != nil:
+		return err
 	case len(unasked) > 0:
 		return evidence.FailAt(evidence.NoTarget, host+" is not ready as a global catalog, and whether another one is could not be asked: "+someOf(unasked, ", "), cite)
-	default:
-		p.Report(catalogNotReady, cites, checks.A("dc", host))
 	}
+	p.Report(catalogNotReady, cites, checks.A("dc", host))
 	return nil
 }

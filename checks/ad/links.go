@@ -18,14 +18,18 @@ import (
 type verdict int
 
 const (
-	quiet      verdict = iota
-	late               // the last success is older than it should be
-	converging         // it fails as it does for a while after a change of the schema
-	veryLate           // nothing has come for much too long
-	failing            // it fails again and again
-	clockOff           // it fails, and the clocks of the two are too far apart for Kerberos
-	sourceDown         // the source cannot be reached from here either
+	quiet       verdict = iota
+	late                // the last success is older than it should be
+	converging          // it fails as it does for a while after a change of the schema
+	veryLate            // nothing has come for much too long
+	failing             // it fails again and again
+	clockOff            // it fails, and the clocks of the two are too far apart for Kerberos
+	nameMissing         // it fails, and DNS does not have the name by which the source is found
+	sourceDown          // the source cannot be reached from here either
 )
+
+// ofSource tells whether the fault is known to be that of the link's source.
+func (v verdict) ofSource() bool { return v == sourceDown || v == nameMissing }
 
 // link is one partition that a domain controller pulls from another.
 type link struct {
@@ -94,7 +98,10 @@ func clocksApart(a, b dcState) bool {
 // clock explains them.
 var saysOfNoClock = []uint32{58, 1225, 1232, 1722, 1753, 8451, 8452, 8456, 8457, 8524, 8606, 8614}
 
-// findCauses looks for what is known to make links fail: a source that cannot be reached, and clocks that differ.
+// nameNotFound is the result of a link whose source could not be found in DNS.
+const nameNotFound = 8524
+
+// findCauses looks for what is known to make links fail: a source that cannot be reached or is not in DNS, and clocks that differ.
 func findCauses(p *checks.Pass, dcs []dcState, links []link) {
 	state := func(c facts.Controller) dcState {
 		i := slices.IndexFunc(dcs, func(d dcState) bool { return d.Host == c.Host })
@@ -103,15 +110,21 @@ func findCauses(p *checks.Pass, dcs []dcState, links []link) {
 		}
 		return dcs[i]
 	}
-	sources := map[string]*contact{}
+	sources, names := map[string]*contact{}, map[ntds.GUID]*absentName{}
 	for _, l := range links {
 		if l.verdict != quiet {
 			sources[state(l.source).ask] = &contact{}
+		}
+		if l.verdict == failing && l.Result == nameNotFound {
+			names[l.source.DSA] = &absentName{}
 		}
 	}
 	var fns []func()
 	for ask, c := range sources {
 		fns = append(fns, func() { *c = reach(p, ask) })
+	}
+	for dsa, n := range names {
+		fns = append(fns, func() { *n = lookForName(p, dsa) })
 	}
 	evidence.Parallel(fns...)
 	for i := range links {
@@ -123,6 +136,8 @@ func findCauses(p *checks.Pass, dcs []dcState, links []link) {
 		switch c := sources[source.ask]; {
 		case c.down != "":
 			l.verdict, l.cites = sourceDown, append(l.cites, c.cite)
+		case l.verdict == failing && l.Result == nameNotFound && names[l.source.DSA].absent:
+			l.verdict, l.cites = nameMissing, append(l.cites, names[l.source.DSA].cite)
 		case l.verdict == failing && clocksApart(dest, source) && !slices.Contains(saysOfNoClock, l.Result):
 			l.verdict = clockOff
 			l.cites = append(l.cites, facts.RootDSE.Key(facts.DCQuestion{DC: dest.ask}), facts.RootDSE.Key(facts.DCQuestion{DC: source.ask}))
@@ -130,8 +145,28 @@ func findCauses(p *checks.Pass, dcs []dcState, links []link) {
 	}
 }
 
-// causeNeeds are the kinds that findCauses reads.
-var causeNeeds = []evidence.AnyKind{facts.NetConnect, facts.Addresses, facts.DNSLookup}
+// absentName is the name by which the partners of a domain controller find it, and whether DNS does not have it.
+type absentName struct {
+	absent bool
+	cite   evidence.Key
+}
+
+func lookForName(p *checks.Pass, dsa ntds.GUID) absentName {
+	dir, err := facts.Directory.Get(p.Facts, evidence.None{})
+	if err != nil {
+		return absentName{}
+	}
+	q := facts.LookupQuestion{Name: string(dsa) + "._msdcs." + dir.Forest, Type: "A", View: facts.Inside}
+	found, err := facts.DNSLookup.Get(p.Facts, q)
+	p.Excuse(err, "the link is known to fail, only not why")
+	return absentName{err == nil && len(found.Records) == 0, facts.DNSLookup.Key(q)}
+}
+
+// reachNeeds are the kinds that reach reads, causeNeeds those that findCauses reads.
+var (
+	reachNeeds = []evidence.AnyKind{facts.NetConnect, facts.Addresses}
+	causeNeeds = slices.Concat(reachNeeds, []evidence.AnyKind{facts.Directory, facts.DNSLookup})
+)
 
 // group is bad links that have one cause: those between two domain controllers, or all those of one.
 type group struct {
@@ -143,7 +178,7 @@ type group struct {
 
 // groupLinks puts bad links together. Both directions and all partitions between two domain controllers are one group, with the
 // worst verdict among them. Where pairs share a domain controller, that one is the group: the one with the most pairs first.
-// Of a source that cannot be reached it is known that it is the one.
+// Where the fault is known to be the source's, that is the one.
 func groupLinks(links []link) []group {
 	type pair [2]string
 	pairs := map[pair][]link{}
@@ -165,18 +200,17 @@ func groupLinks(links []link) []group {
 	for _, v := range slices.Backward(slices.Sorted(maps.Keys(byVerdict))) {
 		left := byVerdict[v]
 		for len(left) > 0 {
+			keys := slices.SortedFunc(maps.Keys(left), func(a, b pair) int { return slices.Compare(a[:], b[:]) })
 			center, n := busiest(slices.Collect(maps.Values(left)), v)
 			g := group{verdict: v, dcs: center + " and its partners"}
-			for _, k := range slices.SortedFunc(maps.Keys(left), func(a, b pair) int { return slices.Compare(a[:], b[:]) }) {
-				if n < 2 && v != sourceDown {
-					g.dcs = k[0] + " and " + k[1]
-				} else if k[0] != center && k[1] != center {
-					continue
-				}
-				g.links = append(g.links, left[k]...)
-				delete(left, k)
-				if n < 2 {
-					break
+			if n < 2 && !v.ofSource() {
+				keys = keys[:1]
+				center, g.dcs = keys[0][0], keys[0][0]+" and "+keys[0][1]
+			}
+			for _, k := range keys {
+				if slices.Contains(k[:], center) {
+					g.links = append(g.links, left[k]...)
+					delete(left, k)
 				}
 			}
 			out = append(out, g)
@@ -185,17 +219,17 @@ func groupLinks(links []link) []group {
 	return out
 }
 
-// busiest is the domain controller that most pairs have in common, the first by name, and in how many it is. Where sources
-// cannot be reached only these count.
+// busiest is the domain controller that most pairs have in common, the first by name, and in how many it is. Where the fault is
+// known to be the source's only sources count.
 func busiest(pairs [][]link, v verdict) (host string, n int) {
 	count := map[string]int{}
 	for _, list := range pairs {
 		in := map[string]bool{}
 		for _, l := range list {
-			if v != sourceDown {
+			if !v.ofSource() {
 				in[l.dest.Host] = true
 			}
-			if v != sourceDown || l.verdict == sourceDown {
+			if !v.ofSource() || l.verdict == v {
 				in[l.source.Host] = true
 			}
 		}
@@ -302,6 +336,8 @@ func newLinkMessages() linkMessages {
 		failing:    message("failing", checks.Error, "replication between {dcs} fails ({code}: {meaning}) according to {route}: {links}"),
 		clockOff: message("clock", checks.Error, "replication between {dcs}, whose clocks are 5 minutes or more apart, fails ({code}: {meaning}) according to {route}: {links}",
 			"ad/dc-clock-skew:dc-off", "ad/dc-clock-skew:dc-drifting"),
+		nameMissing: message("name-missing", checks.Error, "replication between {dcs} fails, as DNS does not have the name by which {source} is found, according to {route}: {links}",
+			"dns/ad-locator-records:guid-missing", "dns/ad-locator-records:srv-missing"),
 		sourceDown: message("source-down", checks.Error, "{source}, from which others replicate, cannot be reached; according to {route}: {links}", "ad/dc-reachable"),
 	}
 }

@@ -22,7 +22,7 @@ var _ = register(&checks.Check{
 	Title:    "the schema master and the PDC emulator answer before the schema is extended",
 	Scope:    checks.ScopeForest,
 	Phases:   checks.BothPhases,
-	Needs:    slices.Concat(causeNeeds, []evidence.AnyKind{facts.ConfigScope, facts.Masters, facts.Controllers, facts.RootDSE}),
+	Needs:    slices.Concat(reachNeeds, []evidence.AnyKind{facts.ConfigScope, facts.Masters, facts.Controllers, facts.RootDSE}),
 	Messages: []*checks.Message{masterSilent},
 	Run:      schemaMasterReady,
 })

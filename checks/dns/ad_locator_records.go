@@ -95,6 +95,9 @@ func adLocatorRecords(p *checks.Pass) error {
 		}
 	}
 	l.reportStale(forest)
+	if len(judged) == 0 && slices.ContainsFunc(refs, func(ref facts.ControllerRef) bool { return ref.Listed }) {
+		return checks.NotApplicable("none of the domain controllers given is one of " + p.Subject.Name)
+	}
 	if len(judged) == 0 {
 		return evidence.FailAt(evidence.NoTarget, "none of the domain controllers known is listed in the directory as one of "+p.Subject.Name, facts.Controllers.Key(evidence.None{}))
 	}
