@@ -97,6 +97,9 @@ func judgeCatalog(p *checks.Pass, host string, root facts.RootDSEData, cite evid
 	case len(unasked) > 0:
 		return evidence.FailAt(evidence.NoTarget, host+" is not ready as a global catalog, and whether another one is could not be asked: "+someOf(unasked, ", "), cite)
 	}
-	p.Report(catalogNotReady, cites, checks.A("dc", host))
+	// All are judged alike: it is told once, of the first.
+	if first := slices.IndexFunc(dcs, func(d dcState) bool { return d.Catalog }); first >= 0 && dcs[first].ask == p.Subject.Name {
+		p.Report(catalogNotReady, cites, checks.A("dc", host))
+	}
 	return nil
 }

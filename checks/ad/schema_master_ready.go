@@ -9,13 +9,21 @@ import (
 	"ocsdoctor/checks/evidence/facts"
 )
 
-var masterSilent = &checks.Message{
-	Tag:         "silent",
-	Severity:    checks.Error,
-	Text:        "{dc}, which holds the role {role}, cannot be reached: {why}",
-	Identity:    []string{"role"},
-	ExplainedBy: []string{"ad/dc-reachable"},
-}
+var (
+	masterSilent = &checks.Message{
+		Tag:         "silent",
+		Severity:    checks.Error,
+		Text:        "{dc}, which holds the role {role}, cannot be reached: {why}",
+		Identity:    []string{"role"},
+		ExplainedBy: []string{"ad/dc-reachable"},
+	}
+	masterRemoved = &checks.Message{
+		Tag:      "removed",
+		Severity: checks.Error,
+		Text:     "the role {role} is held by a domain controller that was removed from the directory",
+		Identity: []string{"role"},
+	}
+)
 
 var _ = register(&checks.Check{
 	ID:       "ad/schema-master-ready",
@@ -23,7 +31,7 @@ var _ = register(&checks.Check{
 	Scope:    checks.ScopeForest,
 	Phases:   checks.BothPhases,
 	Needs:    slices.Concat(reachNeeds, []evidence.AnyKind{facts.ConfigScope, facts.Masters, facts.Controllers, facts.RootDSE}),
-	Messages: []*checks.Message{masterSilent},
+	Messages: []*checks.Message{masterSilent, masterRemoved},
 	Run:      schemaMasterReady,
 })
 
@@ -44,7 +52,14 @@ func schemaMasterReady(p *checks.Pass) error {
 		return err
 	}
 	roles := map[string][]string{}
-	for _, role := range []struct{ name, host string }{{"schema master", masters.Schema}, {"PDC emulator", masters.PDC}} {
+	for _, role := range []struct {
+		name, seize, host string
+		gone              bool
+	}{{"schema master", "schema master", masters.Schema, masters.SchemaGone}, {"PDC emulator", "PDC", masters.PDC, masters.PDCGone}} {
+		if role.gone {
+			p.Report(masterRemoved, []evidence.Key{facts.Masters.Key(evidence.None{})}, checks.A("role", role.name), checks.A("seize", role.seize), checks.A("dc", heir(refs)))
+			continue
+		}
 		if role.host == "" {
 			err = firstError(err, evidence.FailAt(evidence.NoTarget, "the domain controller that holds the role "+role.name+" is not known: "+
 				"it is none of those that the directory lists", facts.Masters.Key(evidence.None{})))
@@ -67,4 +82,14 @@ func schemaMasterReady(p *checks.Pass) error {
 	}
 	evidence.Parallel(fns...)
 	return err
+}
+
+// heir is a domain controller that could take a role over: the first that the directory lists and that is not read-only.
+func heir(refs []facts.ControllerRef) string {
+	for _, ref := range refs {
+		if ref.Listed && !ref.Controller.ReadOnly {
+			return ref.Host
+		}
+	}
+	return "DC-NAME"
 }

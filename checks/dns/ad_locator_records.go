@@ -208,10 +208,14 @@ func (l locator) leadsTo(q facts.LookupQuestion, host string) (bool, error) {
 
 // reportStale reports what DNS names as a domain controller and the directory does not list.
 func (l locator) reportStale(forest facts.ForestData) {
-	var stale []string
-	for _, host := range l.ldap.hosts {
-		if host != "" && !slices.ContainsFunc(forest.Controllers, func(c facts.Controller) bool { return c.Host == host }) {
-			stale = append(stale, host)
+	var stale, records []string
+	var cites []evidence.Key
+	for _, r := range []srvRecord{l.ldap, l.kerberos, l.catalog} {
+		for _, host := range r.hosts {
+			if host == "" || slices.ContainsFunc(forest.Controllers, func(c facts.Controller) bool { return c.Host == host }) {
+				continue
+			}
+			stale, records, cites = append(stale, host), append(records, r.name), append(cites, r.key)
 		}
 	}
 	if len(stale) == 0 {
@@ -219,8 +223,8 @@ func (l locator) reportStale(forest facts.ForestData) {
 	}
 	slices.Sort(stale)
 	stale = slices.Compact(stale)
-	l.p.Report(staleDC, []evidence.Key{l.ldap.key}, checks.A("dcs", firstOf(stale, ", ")), checks.A("dc", stale[0]), checks.A("domain", l.p.Subject.Name),
-		checks.A("forest", l.forest), checks.A("record", l.ldap.name), checks.A("dnsServer", zoneServer(l.p)))
+	l.p.Report(staleDC, distinctKeys(cites), checks.A("dcs", firstOf(stale, ", ")), checks.A("dc", stale[0]), checks.A("domain", l.p.Subject.Name),
+		checks.A("forest", l.forest), checks.A("record", records[0]), checks.A("dnsServer", zoneServer(l.p)))
 }
 
 func distinctKeys(keys []evidence.Key) []evidence.Key {

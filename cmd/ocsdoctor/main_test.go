@@ -76,8 +76,10 @@ func TestAHealthyDeploymentIsQuiet(t *testing.T) {
 		if code != 0 || len(r.Roots) > 0 || len(r.Missing) > 0 {
 			t.Errorf("%s: exit %d, roots %v, missing %+v", name, code, roots(r), r.Missing)
 		}
+		// What an ordinary account may not see, and what is asked before a certain step only.
+		skipped := []string{"ad/replication-neighbors", "ad/schema-master-ready"}
 		for _, res := range r.Results {
-			if res.Status != "pass" {
+			if res.Status != "pass" && (res.Status != "skip" || !slices.Contains(skipped, res.Check)) {
 				t.Errorf("%s: %s on %s is %s: %s", name, res.Check, res.Subject.Name, res.Status, res.Reason)
 			}
 		}
