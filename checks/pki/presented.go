@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"errors"
 	"slices"
+	"strconv"
 	"strings"
 
 	"ocsdoctor/checks"
@@ -128,6 +129,33 @@ func members(chains []*chain, above func(*chain) []*x509.Certificate) []*member 
 func belowRoot(chains []*chain) []*member {
 	all := members(chains, func(c *chain) []*x509.Certificate { return c.above })
 	return slices.DeleteFunc(all, func(m *member) bool { return certs.Describe(m.certificate.Raw).SelfSigned })
+}
+
+// leaves are the servers' own certificates.
+func leaves(chains []*chain) []*member {
+	return members(chains, func(*chain) []*x509.Certificate { return nil })
+}
+
+// maxNamed bounds how many names a text lists.
+const maxNamed = 5
+
+// listed writes names in a sentence: at most maxNamed of them.
+func listed(names []string) string {
+	if more := len(names) - maxNamed; more > 0 {
+		return strings.Join(names[:maxNamed], ", ") + " and " + strconv.Itoa(more) + " more"
+	}
+	return strings.Join(names, ", ")
+}
+
+// distinct are keys without repetition, in their order.
+func distinct(keys []evidence.Key) []evidence.Key {
+	var out []evidence.Key
+	for _, k := range keys {
+		if !slices.Contains(out, k) {
+			out = append(out, k)
+		}
+	}
+	return out
 }
 
 // args describe the certificate and where it is presented; web is set when port 443 depends on it too.
