@@ -117,7 +117,9 @@ type Neighbor struct {
 func (n Neighbor) Deleted() bool { return Deleted(n.SourceDN) }
 
 // Deleted tells whether a DN is that of a deleted object ([MS-ADTS] 3.1.1.5.5.1.1), as LDAP or XML writes it.
-func Deleted(dn string) bool { return strings.Contains(dn, "\nDEL:") || strings.Contains(dn, `\0ADEL:`) }
+func Deleted(dn string) bool {
+	return strings.Contains(dn, "\nDEL:") || strings.Contains(dn, `\0ADEL:`)
+}
 
 // ParseNeighbor reads one value of msDS-ReplAllInboundNeighbors: a DS_REPL_NEIGHBOR element
 // ([MS-ADTS] 3.1.1.3.2.28, [MS-DRSR] 4.1.13.1.9). Fields that are not known are passed over.
