@@ -12,7 +12,7 @@ import (
 var schemaNotEverywhere = &checks.Message{
 	Tag:         "not-everywhere",
 	Severity:    checks.Error,
-	Text:        "the OCS schema of {product} is on {have}, but has not reached {lack}",
+	Text:        "the schema of {product} is on {have}, but has not reached {lack}",
 	ExplainedBy: brokenReplication,
 }
 
