@@ -8,7 +8,7 @@ var domainNotEverywhere = &checks.Message{
 	Tag:         "not-everywhere",
 	Severity:    checks.Error,
 	Text:        "the preparation of the domain {domain} has not reached every domain controller; missing on {lack}",
-	ExplainedBy: []string{"ad/prep-forest-converged:not-everywhere"},
+	ExplainedBy: append([]string{"ad/prep-forest-converged:not-everywhere"}, brokenReplication...),
 }
 
 var _ = register(&checks.Check{

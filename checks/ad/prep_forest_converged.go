@@ -12,7 +12,7 @@ var forestNotEverywhere = &checks.Message{
 	Severity:    checks.Error,
 	Text:        "the settings of OCS in the {place} container of the forest have not reached every domain controller; missing on {lack}",
 	Identity:    []string{"place"},
-	ExplainedBy: []string{"ad/prep-schema-converged:not-everywhere"},
+	ExplainedBy: append([]string{"ad/prep-schema-converged:not-everywhere"}, brokenReplication...),
 }
 
 var _ = register(&checks.Check{

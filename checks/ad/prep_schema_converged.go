@@ -10,10 +10,14 @@ import (
 )
 
 var schemaNotEverywhere = &checks.Message{
-	Tag:      "not-everywhere",
-	Severity: checks.Error,
-	Text:     "the OCS schema of {product} is on {have}, but has not reached {lack}",
+	Tag:         "not-everywhere",
+	Severity:    checks.Error,
+	Text:        "the schema of {product} is on {have}, but has not reached {lack}",
+	ExplainedBy: brokenReplication,
 }
+
+// brokenReplication are the checks whose findings keep a change from reaching every domain controller.
+var brokenReplication = []string{"ad/replication-neighbors", "ad/replication-repsfrom"}
 
 var _ = register(&checks.Check{
 	ID:       "ad/prep-schema-converged",
