@@ -22,7 +22,7 @@ var _ = register(&checks.Check{
 	Title:    "the schema master and the PDC emulator answer before the schema is extended",
 	Scope:    checks.ScopeForest,
 	Phases:   checks.BothPhases,
-	Needs:    slices.Concat(reachNeeds, []evidence.AnyKind{facts.ConfigScope, facts.Masters, facts.Controllers, facts.RootDSE}),
+	Needs:    slices.Concat(reachNeeds, []evidence.AnyKind{facts.ConfigScope, facts.Directory, facts.Masters, facts.Search, facts.Controllers, facts.RootDSE}),
 	Messages: []*checks.Message{masterSilent},
 	Run:      schemaMasterReady,
 })
@@ -35,6 +35,10 @@ func schemaMasterReady(p *checks.Pass) error {
 	if scope.Before != checks.SchemaPrep.String() {
 		return checks.NotApplicable("asked before schemaprep only")
 	}
+	dir, err := facts.Directory.Get(p.Facts, evidence.None{})
+	if err != nil {
+		return err
+	}
 	masters, err := facts.Masters.Get(p.Facts, evidence.None{})
 	if err != nil {
 		return err
@@ -44,10 +48,9 @@ func schemaMasterReady(p *checks.Pass) error {
 		return err
 	}
 	roles := map[string][]string{}
-	for _, role := range []struct{ name, host string }{{"schema master", masters.Schema}, {"PDC emulator", masters.PDC}} {
+	for _, role := range []struct{ name, host, dn string }{{"schema master", masters.Schema, dir.Schema}, {"PDC emulator", masters.PDC, dir.BaseDN}} {
 		if role.host == "" {
-			err = firstError(err, evidence.FailAt(evidence.NoTarget, "the domain controller that holds the role "+role.name+" is not known: "+
-				"it is none of those that the directory lists", facts.Masters.Key(evidence.None{})))
+			err = firstError(err, judgeHolder(p, dir.DC, role.dn, role.name))
 			continue
 		}
 		ask := role.host
@@ -67,4 +70,24 @@ func schemaMasterReady(p *checks.Pass) error {
 	}
 	evidence.Parallel(fns...)
 	return err
+}
+
+// judgeHolder judges a role whose holder is none of the domain controllers that the directory lists.
+func judgeHolder(p *checks.Pass, dc, dn, role string) error {
+	q := facts.NewSearch(dc, dn, "base", "(objectClass=*)", "fSMORoleOwner")
+	found, err := facts.Search.Get(p.Facts, q)
+	if err != nil {
+		return err
+	}
+	if len(found.Entries) == 0 || found.Entries[0].Value("fSMORoleOwner") == "" {
+		return evidence.FailAt(evidence.Protocol, dc+" does not show the fSMORoleOwner of "+dn, facts.Search.Key(q))
+	}
+	// CN=NTDS Settings,CN=DC0,CN=Servers,...; of a deleted object a line feed and its GUID follow the name.
+	_, holder, _ := strings.Cut(facts.ParentDN(found.Entries[0].Value("fSMORoleOwner")), "=")
+	holder, _, _ = strings.Cut(holder, ",")
+	holder, _, _ = strings.Cut(holder, `\0A`)
+	holder, _, _ = strings.Cut(holder, "\n")
+	p.Report(masterSilent, []evidence.Key{facts.Search.Key(q)}, checks.A("dc", holder), checks.A("role", role),
+		checks.A("why", "the directory lists no such domain controller any more"))
+	return nil
 }
