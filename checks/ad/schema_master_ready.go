@@ -64,7 +64,7 @@ func schemaMasterReady(p *checks.Pass) error {
 		fns = append(fns, func() {
 			// What could not be found out is a failure of a fact.
 			if c := reach(p, ask); c.down != "" {
-				p.Report(masterSilent, []evidence.Key{c.cite}, checks.A("dc", c.host), checks.A("role", strings.Join(names, " and ")), checks.A("why", c.down))
+				p.Report(masterSilent, []evidence.Key{c.cite}, checks.A("dc", c.host), checks.A("role", strings.Join(names, " and ")), checks.A("why", c.down), checks.A("gone", ""))
 			}
 		})
 	}
@@ -88,6 +88,6 @@ func judgeHolder(p *checks.Pass, dc, dn, role string) error {
 	holder, _, _ = strings.Cut(holder, `\0A`)
 	holder, _, _ = strings.Cut(holder, "\n")
 	p.Report(masterSilent, []evidence.Key{facts.Search.Key(q)}, checks.A("dc", holder), checks.A("role", role),
-		checks.A("why", "the directory lists no such domain controller any more"))
+		checks.A("why", "the directory lists no such domain controller any more"), checks.A("gone", "yes"))
 	return nil
 }
