@@ -142,7 +142,7 @@ func judgeClock(p *checks.Pass, c, right clock, clocks []clock) {
 	}
 	var cites []evidence.Key
 	var names []string
-	for _, o := range clocks {
+	for _, o := range append(clocks[1:len(clocks):len(clocks)], clocks[0]) {
 		if agree(o, right) {
 			names = append(names, o.name())
 		}
@@ -167,9 +167,9 @@ func (c clock) name() string {
 	return c.host
 }
 
-// spell is a duration in words, to the second.
+// spell is a duration in words. It is rounded, as currentTime has whole seconds and the answer took its time.
 func spell(d time.Duration) string {
-	d = d.Round(time.Second)
+	d = d.Round(10 * time.Second)
 	if d < time.Hour {
 		return fmt.Sprintf("%d min %d s", d/time.Minute, d%time.Minute/time.Second)
 	}

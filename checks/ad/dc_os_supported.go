@@ -40,13 +40,18 @@ var _ = register(&checks.Check{
 })
 
 func dcOSSupported(p *checks.Pass) error {
-	root, err := facts.RootDSE.Get(p.Facts, facts.DCQuestion{DC: p.Subject.Name})
+	dc := facts.DCQuestion{DC: p.Subject.Name}
+	root, err := facts.RootDSE.Get(p.Facts, dc)
 	if err != nil {
 		return err
 	}
 	host := root.DNSHostName()
 	if !facts.IsHostName(host) {
-		return evidence.FailAt(evidence.Protocol, p.Subject.Name+" gives no readable dnsHostName", facts.RootDSE.Key(facts.DCQuestion{DC: p.Subject.Name}))
+		return evidence.FailAt(evidence.Protocol, p.Subject.Name+" gives no readable dnsHostName", facts.RootDSE.Key(dc))
+	}
+	asked, _ := facts.SplitHostPort(p.Subject.Name, ldapPort)
+	if err := anotherAnswers(asked, root, dc); err != nil {
+		return err
 	}
 	q := facts.NewSearch(p.Subject.Name, root.Get("defaultNamingContext"), "sub", "(&(objectClass=computer)(dNSHostName="+host+"))",
 		"operatingSystem", "operatingSystemVersion", "operatingSystemServicePack")

@@ -18,7 +18,7 @@ var (
 	catalogNotReady = &checks.Message{
 		Tag:      "catalog-not-ready",
 		Severity: checks.Error,
-		Text:     "{dc} is to be a global catalog and is not ready as one (isGlobalCatalogReady is FALSE), nor is any other of the forest",
+		Text:     "no global catalog of the forest is ready (isGlobalCatalogReady is FALSE): {dcs}",
 	}
 )
 
@@ -36,6 +36,9 @@ var _ = register(&checks.Check{
 			return err
 		}
 		host, _ := facts.SplitHostPort(p.Subject.Name, ldapPort)
+		if err := anotherAnswers(host, root, q); err != nil {
+			return err
+		}
 		if isFalse(root, "isSynchronized") {
 			p.Report(notSynchronized, []evidence.Key{facts.RootDSE.Key(q)}, checks.A("dc", host), checks.A("domain", facts.DomainOfDN(root.Get("defaultNamingContext"))))
 		}
@@ -70,24 +73,24 @@ func judgeCatalog(p *checks.Pass, host string, root facts.RootDSEData, cite evid
 	}
 	ready := slices.ContainsFunc(dcs, func(d dcState) bool { return d.Catalog && d.err == nil && !isFalse(d.root, "isGlobalCatalogReady") })
 	var cites []evidence.Key
-	var unasked []string
+	var catalogs, unasked []string
 	for _, d := range dcs {
-		switch {
-		case ready || !d.Catalog:
+		if ready || !d.Catalog {
 			p.Excuse(d.err, "another global catalog is ready, or this is none")
-		case d.err == nil:
-			cites = append(cites, facts.RootDSE.Key(facts.DCQuestion{DC: d.ask}))
 		}
 	}
 	for _, c := range listed.Controllers {
 		i := slices.IndexFunc(dcs, func(d dcState) bool { return d.Host == c.Host })
 		switch {
 		case !c.Catalog:
+			continue
 		case i < 0:
 			unasked = append(unasked, c.Host)
 		default:
 			err = firstError(err, dcs[i].err)
+			cites = append(cites, facts.RootDSE.Key(facts.DCQuestion{DC: dcs[i].ask}))
 		}
+		catalogs = append(catalogs, c.Host)
 	}
 	switch {
 	case ready:
@@ -96,10 +99,9 @@ func judgeCatalog(p *checks.Pass, host string, root facts.RootDSEData, cite evid
 		return err
 	case len(unasked) > 0:
 		return evidence.FailAt(evidence.NoTarget, host+" is not ready as a global catalog, and whether another one is could not be asked: "+someOf(unasked, ", "), cite)
+	case catalogs[0] != root.DNSHostName():
+		return checks.NotApplicable("that no global catalog is ready is reported of " + catalogs[0])
 	}
-	// All are judged alike: it is told once, of the first.
-	if first := slices.IndexFunc(dcs, func(d dcState) bool { return d.Catalog }); first >= 0 && dcs[first].ask == p.Subject.Name {
-		p.Report(catalogNotReady, cites, checks.A("dc", host))
-	}
+	p.Report(catalogNotReady, cites, checks.A("dc", host), checks.A("dcs", someOf(catalogs, ", ")))
 	return nil
 }

@@ -18,7 +18,7 @@ type dcState struct {
 	// ask is how questions name it.
 	ask  string
 	root facts.RootDSEData
-	// err is why its rootDSE could not be read.
+	// err is why it cannot be judged: it does not answer, or another one answers in its place.
 	err error
 }
 
@@ -26,8 +26,7 @@ type dcState struct {
 var forestNeeds = []evidence.AnyKind{facts.Forest, facts.Controllers, facts.RootDSE}
 
 // readForest reads the forest and the rootDSE of each domain controller to judge that the directory lists. One that only DNS
-// names is none of the forest's: dns/ad-locator-records reports it. One that does not answer is there with the error,
-// which stays with the reader.
+// names is none of the forest's: dns/ad-locator-records reports it. One that cannot be judged is there with the error.
 func readForest(p *checks.Pass) (facts.ForestData, []dcState, error) {
 	forest, err := facts.Forest.Get(p.Facts, evidence.None{})
 	if err != nil {
@@ -53,13 +52,32 @@ func readForest(p *checks.Pass) (facts.ForestData, []dcState, error) {
 			}
 			c = forest.Controllers[at]
 		}
-		dcs = append(dcs, dcState{c, ref.Ask, roots[i], errs[i]})
+		dcs = append(dcs, dcState{c, ref.Ask, roots[i], firstError(errs[i], anotherAnswers(ref.Host, roots[i], questions[i]))})
 	}
 	if len(dcs) == 0 {
 		return forest, nil, evidence.FailAt(evidence.NoTarget, "none of the domain controllers known is listed in the directory, or the account may not see them",
 			facts.Controllers.Key(evidence.None{}))
 	}
 	return forest, dcs, nil
+}
+
+// anotherAnswers is the failure to judge a domain controller whose name leads to another one; nil when there is none.
+// What is asked of it would be answered by that one. ad/dc-reachable reports it.
+func anotherAnswers(host string, root facts.RootDSEData, q facts.DCQuestion) error {
+	if own := root.DNSHostName(); own != "" && own != host && !facts.IsAddress(host) {
+		return evidence.FailAt(evidence.Protocol, "the domain controller that answers as "+host+" calls itself "+own, facts.RootDSE.Key(q))
+	}
+	return nil
+}
+
+// answering are those that can be judged, and why the first of the others cannot.
+func answering(dcs []dcState) (up []dcState, err error) {
+	for _, d := range dcs {
+		if err = firstError(err, d.err); d.err == nil {
+			up = append(up, d)
+		}
+	}
+	return up, err
 }
 
 // readReplication is readForest for what is judged of several domain controllers.

@@ -29,7 +29,7 @@ var _ = register(&checks.Check{
 		if err != nil {
 			return err
 		}
-		dcs = slices.DeleteFunc(dcs, func(d dcState) bool { return d.err != nil })
+		dcs, err = answering(dcs)
 		replicas, errs := readReplicas(p, dcs)
 		var links []link
 		for i, d := range dcs {

@@ -28,14 +28,15 @@ func replicationNeighbors(p *checks.Pass) error {
 	if err != nil {
 		return err
 	}
+	up, err := answering(dcs)
 	var asked []dcState
 	var questions []facts.DCQuestion
-	for _, d := range dcs {
-		if d.err == nil && !isSamba(d.root) {
+	for _, d := range up {
+		if !isSamba(d.root) {
 			asked, questions = append(asked, d), append(questions, facts.DCQuestion{DC: d.ask})
 		}
 	}
-	if len(asked) == 0 {
+	if len(asked) == 0 && err == nil {
 		return checks.NotApplicable("no domain controller has " + neighborRoute + "; what repsFrom tells is judged by ad/replication-repsfrom")
 	}
 	found, errs := evidence.GetAll(p.Facts, facts.Neighbors, questions)

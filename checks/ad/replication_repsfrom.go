@@ -27,24 +27,25 @@ func replicationRepsFrom(p *checks.Pass) error {
 	if err != nil {
 		return err
 	}
+	up, err := answering(dcs)
 	unreadable := func(d dcState) bool {
 		n, err := facts.Neighbors.Get(p.Facts, facts.DCQuestion{DC: d.ask})
 		p.Excuse(err, "repsFrom tells the same")
 		return !n.Readable
 	}
 	var asked []dcState
-	judged := make([]bool, len(dcs))
+	judged := make([]bool, len(up))
 	var fns []func()
-	for i, d := range dcs {
-		fns = append(fns, func() { judged[i] = d.err == nil && (isSamba(d.root) || unreadable(d)) })
+	for i, d := range up {
+		fns = append(fns, func() { judged[i] = isSamba(d.root) || unreadable(d) })
 	}
 	evidence.Parallel(fns...)
-	for i, d := range dcs {
+	for i, d := range up {
 		if judged[i] {
 			asked = append(asked, d)
 		}
 	}
-	if len(asked) == 0 {
+	if len(asked) == 0 && err == nil {
 		return checks.NotApplicable("all domain controllers that answer give " + neighborRoute + ", which ad/replication-neighbors judges")
 	}
 	replicas, errs := readReplicas(p, asked)

@@ -9,29 +9,21 @@ import (
 	"ocsdoctor/checks/evidence/facts"
 )
 
-var (
-	masterSilent = &checks.Message{
-		Tag:         "silent",
-		Severity:    checks.Error,
-		Text:        "{dc}, which holds the role {role}, cannot be reached: {why}",
-		Identity:    []string{"role"},
-		ExplainedBy: []string{"ad/dc-reachable"},
-	}
-	masterRemoved = &checks.Message{
-		Tag:      "removed",
-		Severity: checks.Error,
-		Text:     "the role {role} is held by a domain controller that was removed from the directory",
-		Identity: []string{"role"},
-	}
-)
+var masterSilent = &checks.Message{
+	Tag:         "silent",
+	Severity:    checks.Error,
+	Text:        "{dc}, which holds the role {role}, cannot be reached: {why}",
+	Identity:    []string{"role"},
+	ExplainedBy: []string{"ad/dc-reachable"},
+}
 
 var _ = register(&checks.Check{
 	ID:       "ad/schema-master-ready",
 	Title:    "the schema master and the PDC emulator answer before the schema is extended",
 	Scope:    checks.ScopeForest,
 	Phases:   checks.BothPhases,
-	Needs:    slices.Concat(reachNeeds, []evidence.AnyKind{facts.ConfigScope, facts.Masters, facts.Controllers, facts.RootDSE}),
-	Messages: []*checks.Message{masterSilent, masterRemoved},
+	Needs:    slices.Concat(reachNeeds, []evidence.AnyKind{facts.ConfigScope, facts.Directory, facts.Masters, facts.Search, facts.Controllers, facts.RootDSE}),
+	Messages: []*checks.Message{masterSilent},
 	Run:      schemaMasterReady,
 })
 
@@ -43,6 +35,10 @@ func schemaMasterReady(p *checks.Pass) error {
 	if scope.Before != checks.SchemaPrep.String() {
 		return checks.NotApplicable("asked before schemaprep only")
 	}
+	dir, err := facts.Directory.Get(p.Facts, evidence.None{})
+	if err != nil {
+		return err
+	}
 	masters, err := facts.Masters.Get(p.Facts, evidence.None{})
 	if err != nil {
 		return err
@@ -52,17 +48,9 @@ func schemaMasterReady(p *checks.Pass) error {
 		return err
 	}
 	roles := map[string][]string{}
-	for _, role := range []struct {
-		name, seize, host string
-		gone              bool
-	}{{"schema master", "schema master", masters.Schema, masters.SchemaGone}, {"PDC emulator", "PDC", masters.PDC, masters.PDCGone}} {
-		if role.gone {
-			p.Report(masterRemoved, []evidence.Key{facts.Masters.Key(evidence.None{})}, checks.A("role", role.name), checks.A("seize", role.seize), checks.A("dc", heir(refs)))
-			continue
-		}
+	for _, role := range []struct{ name, host, dn string }{{"schema master", masters.Schema, dir.Schema}, {"PDC emulator", masters.PDC, dir.BaseDN}} {
 		if role.host == "" {
-			err = firstError(err, evidence.FailAt(evidence.NoTarget, "the domain controller that holds the role "+role.name+" is not known: "+
-				"it is none of those that the directory lists", facts.Masters.Key(evidence.None{})))
+			err = firstError(err, judgeHolder(p, dir.DC, role.dn, role.name))
 			continue
 		}
 		ask := role.host
@@ -76,7 +64,7 @@ func schemaMasterReady(p *checks.Pass) error {
 		fns = append(fns, func() {
 			// What could not be found out is a failure of a fact.
 			if c := reach(p, ask); c.down != "" {
-				p.Report(masterSilent, []evidence.Key{c.cite}, checks.A("dc", c.host), checks.A("role", strings.Join(names, " and ")), checks.A("why", c.down))
+				p.Report(masterSilent, []evidence.Key{c.cite}, checks.A("dc", c.host), checks.A("role", strings.Join(names, " and ")), checks.A("why", c.down), checks.A("gone", ""))
 			}
 		})
 	}
@@ -84,12 +72,22 @@ func schemaMasterReady(p *checks.Pass) error {
 	return err
 }
 
-// heir is a domain controller that could take a role over: the first that the directory lists and that is not read-only.
-func heir(refs []facts.ControllerRef) string {
-	for _, ref := range refs {
-		if ref.Listed && !ref.Controller.ReadOnly {
-			return ref.Host
-		}
+// judgeHolder judges a role whose holder is none of the domain controllers that the directory lists.
+func judgeHolder(p *checks.Pass, dc, dn, role string) error {
+	q := facts.NewSearch(dc, dn, "base", "(objectClass=*)", "fSMORoleOwner")
+	found, err := facts.Search.Get(p.Facts, q)
+	if err != nil {
+		return err
 	}
-	return "DC-NAME"
+	if len(found.Entries) == 0 || found.Entries[0].Value("fSMORoleOwner") == "" {
+		return evidence.FailAt(evidence.Protocol, dc+" does not show the fSMORoleOwner of "+dn, facts.Search.Key(q))
+	}
+	// CN=NTDS Settings,CN=DC0,CN=Servers,...; of a deleted object a line feed and its GUID follow the name.
+	_, holder, _ := strings.Cut(facts.ParentDN(found.Entries[0].Value("fSMORoleOwner")), "=")
+	holder, _, _ = strings.Cut(holder, ",")
+	holder, _, _ = strings.Cut(holder, `\0A`)
+	holder, _, _ = strings.Cut(holder, "\n")
+	p.Report(masterSilent, []evidence.Key{facts.Search.Key(q)}, checks.A("dc", holder), checks.A("role", role),
+		checks.A("why", "the directory lists no such domain controller any more"), checks.A("gone", "yes"))
+	return nil
 }

@@ -34,7 +34,7 @@ var (
 	staleDC = &checks.Message{
 		Tag:      "stale",
 		Severity: checks.Warning,
-		Text:     "DNS names {dcs} as domain controllers of {domain}; the directory lists none of that name",
+		Text:     "DNS names {dcs} among the domain controllers of {domain}, which the directory does not list: {records}",
 	}
 )
 
@@ -51,9 +51,10 @@ var _ = register(&checks.Check{
 
 // locator are the records that all domain controllers of the domain share.
 type locator struct {
-	p                       *checks.Pass
-	forest                  string // DNS name of the forest root domain
-	ldap, kerberos, catalog srvRecord
+	p      *checks.Pass
+	forest string // DNS name of the forest root domain
+	// ldap and kerberos are what members of the domain ask for, realm what other Kerberos clients do (RFC 4120, section 7.2.3.2).
+	ldap, kerberos, realm, catalog srvRecord
 }
 
 // srvRecord is an SRV record with the hosts that it names.
@@ -77,11 +78,12 @@ func adLocatorRecords(p *checks.Pass) error {
 		return err
 	}
 	l := locator{p: p, forest: dir.Forest}
-	errs := make([]error, 3)
+	errs := make([]error, 4)
 	evidence.Parallel(
 		func() { l.ldap, errs[0] = readSRV(p, "_ldap._tcp.dc._msdcs."+p.Subject.Name) },
 		func() { l.kerberos, errs[1] = readSRV(p, "_kerberos._tcp.dc._msdcs."+p.Subject.Name) },
-		func() { l.catalog, errs[2] = readSRV(p, "_gc._tcp."+l.forest) },
+		func() { l.realm, errs[2] = readSRV(p, "_kerberos._tcp."+p.Subject.Name) },
+		func() { l.catalog, errs[3] = readSRV(p, "_gc._tcp."+l.forest) },
 	)
 	for _, err := range errs {
 		if err != nil {
@@ -175,7 +177,7 @@ func (l locator) lacking(c facts.Controller) (out lack) {
 		for _, r := range []struct {
 			record  srvRecord
 			message *checks.Message
-		}{{l.ldap, locatorMissing}, {l.kerberos, kerberosMissing}} {
+		}{{l.ldap, locatorMissing}, {l.kerberos, kerberosMissing}, {l.realm, kerberosMissing}} {
 			if !r.record.names(c) {
 				out.add(r.message, r.record.name, r.record.key)
 			}
@@ -210,21 +212,25 @@ func (l locator) leadsTo(q facts.LookupQuestion, host string) (bool, error) {
 func (l locator) reportStale(forest facts.ForestData) {
 	var stale, records []string
 	var cites []evidence.Key
-	for _, r := range []srvRecord{l.ldap, l.kerberos, l.catalog} {
+	for _, r := range []srvRecord{l.ldap, l.kerberos, l.realm, l.catalog} {
 		for _, host := range r.hosts {
 			if host == "" || slices.ContainsFunc(forest.Controllers, func(c facts.Controller) bool { return c.Host == host }) {
 				continue
 			}
-			stale, records, cites = append(stale, host), append(records, r.name), append(cites, r.key)
+			if !slices.Contains(stale, host) {
+				stale = append(stale, host)
+			}
+			if !slices.Contains(records, r.name) {
+				records, cites = append(records, r.name), append(cites, r.key)
+			}
 		}
 	}
 	if len(stale) == 0 {
 		return
 	}
 	slices.Sort(stale)
-	stale = slices.Compact(stale)
-	l.p.Report(staleDC, distinctKeys(cites), checks.A("dcs", firstOf(stale, ", ")), checks.A("dc", stale[0]), checks.A("domain", l.p.Subject.Name),
-		checks.A("forest", l.forest), checks.A("record", records[0]), checks.A("dnsServer", zoneServer(l.p)))
+	l.p.Report(staleDC, cites, checks.A("dcs", firstOf(stale, ", ")), checks.A("domain", l.p.Subject.Name), checks.A("forest", l.forest),
+		checks.A("records", strings.Join(records, ", ")), checks.A("record", records[0]), checks.A("dnsServer", zoneServer(l.p)))
 }
 
 func distinctKeys(keys []evidence.Key) []evidence.Key {

@@ -344,9 +344,6 @@ type MastersData struct {
 	PDC            string `json:"pdc,omitempty"`
 	RID            string `json:"rid,omitempty"`
 	Infrastructure string `json:"infrastructure,omitempty"`
-	// SchemaGone and PDCGone tell that the directory names as the holder a domain controller that was deleted.
-	SchemaGone bool `json:"schemaGone,omitempty"`
-	PDCGone    bool `json:"pdcGone,omitempty"`
 }
 
 // Masters are the holders of the operations master roles of the forest and of the AD domain ([MS-ADTS] 6.1.5).
@@ -379,15 +376,12 @@ var Masters = &evidence.Kind[evidence.None, MastersData]{
 		if err != nil {
 			return MastersData{}, err
 		}
-		owners := make([]string, len(roles))
 		for i, role := range roles {
 			if len(found[i].Entries) > 0 {
-				owners[i] = found[i].Entries[0].Value("fSMORoleOwner")
-				c, _ := forest.Controller(owners[i])
+				c, _ := forest.Controller(found[i].Entries[0].Value("fSMORoleOwner"))
 				*role.into = c.Host
 			}
 		}
-		m.SchemaGone, m.PDCGone = ntds.Deleted(owners[0]), ntds.Deleted(owners[2])
 		return m, nil
 	},
 }
