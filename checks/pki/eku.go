@@ -43,7 +43,7 @@ func mayServe(c *x509.Certificate) bool {
 // usageNames are the usages as Windows shows them.
 var usageNames = map[x509.ExtKeyUsage]string{
 	x509.ExtKeyUsageClientAuth: "client authentication", x509.ExtKeyUsageCodeSigning: "code signing", x509.ExtKeyUsageEmailProtection: "secure e-mail",
-	x509.ExtKeyUsageTimeStamping: "time stamping", x509.ExtKeyUsageOCSPSigning: "OCSP signing", x509.ExtKeyUsageServerAuth: "server authentication",
+	x509.ExtKeyUsageTimeStamping: "time stamping", x509.ExtKeyUsageOCSPSigning: "OCSP signing",
 	x509.ExtKeyUsageIPSECEndSystem: "IP security end system", x509.ExtKeyUsageIPSECTunnel: "IP security tunnel", x509.ExtKeyUsageIPSECUser: "IP security user",
 }
 

@@ -11,9 +11,8 @@ import (
 
 // The lengths of RSA keys in bits at which something changes.
 const (
-	minKey    = 1024 // below it, Windows with KB2661254 refuses the certificate
-	goodKey   = 2048
-	largerKey = goodKey + 1 // each handshake takes the server several times as long
+	minKey  = 1024 // below it, Windows with KB2661254 refuses the certificate
+	goodKey = 2048 // above it, each handshake takes the server several times as long
 )
 
 func keyMessage(tag string, severity checks.Severity, text string) *checks.Message {
@@ -51,7 +50,7 @@ var _ = register(&checks.Check{
 				msg = keyTooSmall
 			case bits < goodKey:
 				msg = keySmall
-			case bits >= largerKey:
+			case bits > goodKey:
 				msg = keyLarge
 			default:
 				continue

@@ -339,6 +339,9 @@ func FuzzDescribe(f *testing.F) {
 		} else if err == nil {
 			certs.Chains(c, []*x509.Certificate{c}, []*x509.Certificate{c})
 			certs.Chains(c, []*x509.Certificate{c}, nil)
+			if oid := certs.SignatureOID(c); strings.Trim(oid, "0123456789.") != "" {
+				t.Errorf("the signature is %q", oid)
+			}
 		}
 	})
 }
