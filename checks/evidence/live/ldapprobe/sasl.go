@@ -261,8 +261,11 @@ func (l *layer) Write(b []byte) (int, error) {
 }
 
 // offersNTLM tells whether the server takes NTLM in Active Directory's own form of bind ([MS-ADTS] 5.1.1.1.3), as the
-// rootDSE says.
+// rootDSE says. NTLM takes no DN for a name.
 func (c *Client) offersNTLM(ctx context.Context, tr *env.Trace, s *session) (bool, error) {
+	if strings.Contains(c.env.Scope().LDAPUser, "=") {
+		return false, nil
+	}
 	var res *ldap.SearchResult
 	err := c.talk(ctx, tr, s, func() (err error) {
 		res, err = s.link.ldap.Search(ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)",
@@ -284,9 +287,10 @@ func (c *Client) offersNTLM(ctx context.Context, tr *env.Trace, s *session) (boo
 
 // ntlm proves the password without sending it. What follows is not signed.
 func (c *Client) ntlm(ctx context.Context, tr *env.Trace, s *session) error {
-	domain, name, ok := strings.Cut(c.env.Scope().LDAPUser, `\`)
+	user := c.env.Scope().LDAPUser
+	domain, _, ok := strings.Cut(user, `\`)
 	if !ok {
-		domain, name = "", c.env.Scope().LDAPUser
+		domain = ""
 	}
 	err := c.talk(ctx, tr, s, func() (err error) {
 		defer func() {
@@ -294,7 +298,8 @@ func (c *Client) ntlm(ctx context.Context, tr *env.Trace, s *session) error {
 				err = evidence.Fail(evidence.Protocol, s.endpoint.String()+" answers with a malformed NTLM challenge")
 			}
 		}()
-		return s.link.ldap.NTLMBind(domain, name, c.env.Password())
+		// The library takes the domain for its answer out of the user's name.
+		return s.link.ldap.NTLMBind(domain, user, c.env.Password())
 	}, func(answer *ldap.Error) error {
 		if f := notTaken(s.endpoint, answer.ResultCode); f != nil {
 			return f

@@ -45,7 +45,7 @@ func (c *Client) Users(ctx context.Context, tr *env.Trace, r *evidence.Reader, q
 			for _, e := range entries {
 				f.add(e)
 			}
-			if len(f.table.Users) > maxUsers || f.bytes > maxUserBytes {
+			if f.full() {
 				return evidence.Fail(evidence.Protocol, s.endpoint.String()+" answers with more users than are read")
 			}
 			return nil
@@ -126,6 +126,9 @@ func (f *fold) add(e *ldap.Entry) {
 	}
 	f.table.Users = append(f.table.Users, u)
 }
+
+// full tells that there is more than is read.
+func (f *fold) full() bool { return len(f.table.Users) > maxUsers || f.bytes > maxUserBytes }
 
 // yes and no are what Enabled points to.
 var yes, no = true, false
