@@ -103,7 +103,7 @@ func TestAVerdictOfTheKDCEndsAllTries(t *testing.T) {
 			t.Parallel()
 			p := newPKI(t)
 			k, d, next := &kdc{t: t, code: code}, &directory{ntlm: true}, &directory{tls: p.server(t, named("dc2.d"))}
-			g := newRig(t, t.Context(), p.options(dc1+":389="+listen(t, d.handle), dc1+":636="+closedPort(t), dc1+":88="+listen(t, k.handle), "dc2.d:389="+listen(t, next.handle)))
+			g := newRig(t, t.Context(), p.options(dc1+":389="+listen(t, d.handle), dc1+":636="+closedPort(t), dc1+":88="+listen(t, k.handle), "dc2.d:389="+listen(t, next.handle))).patient()
 			for _, dc := range []string{dc1, "dc2.d"} {
 				_, err := facts.Search.Get(g.reader(), find(dc, "DC=a"))
 				if f := failure(t, err); f.Reason != evidence.Denied || f.Detail != "the account of --user is refused: "+detail || f.Root.Kind != "ldap.account" {
@@ -141,7 +141,7 @@ func TestAKDCThatDoesNotHelp(t *testing.T) {
 			c.kdc.t = t
 			for _, d := range []*directory{{}, {ntlm: true, pages: 1}} {
 				p := newPKI(t)
-				g := newRig(t, t.Context(), p.options(dc1+":389="+listen(t, d.handle), dc1+":636="+closedPort(t), dc1+":88="+listen(t, c.kdc.handle)))
+				g := newRig(t, t.Context(), p.options(dc1+":389="+listen(t, d.handle), dc1+":636="+closedPort(t), dc1+":88="+listen(t, c.kdc.handle))).patient()
 				_, err := facts.Search.Get(g.reader(), find(dc1, "DC=a"))
 				if d.ntlm {
 					if err != nil || d.binds.Load() != 1 {
@@ -378,7 +378,7 @@ func TestKerberosSignsWhereThereIsNoGoodTLS(t *testing.T) {
 			case c.bad:
 				d.tls = newPKI(t).server(t, named(dc1))
 			}
-			g := newRig(t, t.Context(), a.options(p, dc1+":389="+listen(t, d.handle), dc1+":636="+closedPort(t), dc1+":88="+closedPort(t)))
+			g := newRig(t, t.Context(), a.options(p, dc1+":389="+listen(t, d.handle), dc1+":636="+closedPort(t), dc1+":88="+closedPort(t))).patient()
 			res, err := facts.Search.Get(g.reader(), find(dc1, "DC=a"))
 			if c.detail != "" {
 				if f := failure(t, err); !strings.Contains(f.Detail, c.detail) {
@@ -401,7 +401,7 @@ func TestForgedAnswersAreNotBelieved(t *testing.T) {
 	p, a := newPKI(t), newAcceptor(t, 2)
 	a.forges = true
 	d := &directory{gss: a, pages: 1}
-	g := newRig(t, t.Context(), a.options(p, dc1+":389="+listen(t, d.handle), dc1+":636="+closedPort(t), dc1+":88="+closedPort(t)))
+	g := newRig(t, t.Context(), a.options(p, dc1+":389="+listen(t, d.handle), dc1+":636="+closedPort(t), dc1+":88="+closedPort(t))).patient()
 	_, err := facts.Search.Get(g.reader(), find(dc1, "DC=a"))
 	if f := failure(t, err); f.Reason != evidence.Protocol || !strings.Contains(f.Detail, "signs its answers wrongly") {
 		t.Errorf("%+v", f)
@@ -451,7 +451,7 @@ func TestWithoutAKDCAndWithoutACachedTicketNothingIsTried(t *testing.T) {
 	t.Parallel()
 	p, a := newPKI(t), newAcceptor(t, 7)
 	d := &directory{gss: a}
-	g := newRig(t, t.Context(), a.options(p, "dc2.todorovic.adds:389="+listen(t, d.handle), "dc2.todorovic.adds:636="+closedPort(t), "dc2.todorovic.adds:88="+closedPort(t)))
+	g := newRig(t, t.Context(), a.options(p, "dc2.todorovic.adds:389="+listen(t, d.handle), "dc2.todorovic.adds:636="+closedPort(t), "dc2.todorovic.adds:88="+closedPort(t))).patient()
 	_, err := facts.Search.Get(g.reader(), find("dc2.todorovic.adds", "DC=a"))
 	if f := failure(t, err); f.Reason != evidence.NoTarget || !strings.Contains(f.Detail, "no KDC of the realm "+realm+" answers") || a.step != 0 {
 		t.Errorf("%+v, %d steps", f, a.step)
@@ -462,7 +462,7 @@ func TestKerberosTakesANameNotAnAddress(t *testing.T) {
 	t.Parallel()
 	p, a := newPKI(t), newAcceptor(t, 7)
 	d := &directory{gss: a}
-	g := newRig(t, t.Context(), a.options(p, "10.0.0.1:389="+listen(t, d.handle)))
+	g := newRig(t, t.Context(), a.options(p, "10.0.0.1:389="+listen(t, d.handle))).patient()
 	_, err := facts.Search.Get(g.reader(), find("10.0.0.1", "DC=a"))
 	if f := failure(t, err); f.Reason != evidence.NotConfigured || !strings.Contains(f.Detail, "name, not its address 10.0.0.1") {
 		t.Errorf("%+v", f)
