@@ -1,6 +1,8 @@
 package facts
 
 import (
+	"slices"
+
 	"ocsdoctor/checks/evidence"
 )
 
@@ -44,6 +46,12 @@ type User struct {
 
 // DN is the user's name in the directory.
 func (t UserTable) DN(u User) string { return u.RDN + "," + t.Parents[u.Parent] }
+
+// Hidden tells that the account reads SIP addresses and nothing else of the users: msRTCSIP-UserEnabled and the home server stand in the
+// property set RTCPropertySet, which only the RTC groups may read, and come of no object at all.
+func (t UserTable) Hidden() bool {
+	return len(t.Users) > 0 && !slices.ContainsFunc(t.Users, func(u User) bool { return u.Enabled != nil || u.Home >= 0 })
+}
 
 // HomeOf is the DN of the user's home server; "" for none.
 func (t UserTable) HomeOf(u User) string {
