@@ -33,6 +33,9 @@ type ServiceAccount struct {
 	PasswordNeverExpires bool      `json:"passwordNeverExpires,omitempty"`
 	PasswordExpires      time.Time `json:"passwordExpires,omitzero"`
 	MustChange           bool      `json:"mustChange,omitempty"`
+	// PolicyUnread tells that when the password ends is not known: neither the domain controller's computation nor the age of
+	// the password and the policy of the domain could be read.
+	PolicyUnread bool `json:"policyUnread,omitempty"`
 	// SPNs are its service principal names.
 	SPNs []string `json:"spns,omitempty"`
 	// Cite is the search that read it.
@@ -80,7 +83,7 @@ func deriveServiceAccounts(r *evidence.Reader, _ evidence.None) ([]ServiceAccoun
 		if err != nil {
 			return nil, err
 		}
-		if len(res.Entries) > 0 {
+		if len(res.Entries) > 0 && res.Entries[0].Value("maxPwdAge") != "" {
 			ages[domain] = maxAge(res.Entries[0].Value("maxPwdAge"))
 		}
 		questions = append(questions, NewSearch(reader.DC, dn, "base", "(&(objectClass=user)(!(objectClass=computer)))",
@@ -95,11 +98,14 @@ func deriveServiceAccounts(r *evidence.Reader, _ evidence.None) ([]ServiceAccoun
 	for i, q := range questions {
 		for _, e := range found[i].Entries {
 			domain := DomainOfDN(DomainPart(e.DN))
-			a, err := serviceAccount(e, ages[domain])
+			age, hasPolicy := ages[domain]
+			a, err := serviceAccount(e, age)
 			if err != nil {
 				return nil, evidence.FailAt(evidence.Protocol, q.DC+" gives a malformed value of "+e.DN+": "+err.Error(), Search.Key(q))
 			}
 			a.Name = forest.NetBIOS(domain) + `\` + e.Value("sAMAccountName")
+			computed, set := e.Value("msDS-UserPasswordExpiryTimeComputed"), e.Value("pwdLastSet")
+			a.PolicyUnread = !a.PasswordNeverExpires && computed == "" && (set == "" || !hasPolicy)
 			a.Groups, a.Cite = sorted(memberOf[q.Base]), Search.Key(q)
 			out = append(out, a)
 		}

@@ -1,6 +1,10 @@
 package facts
 
-import "ocsdoctor/checks/evidence"
+import (
+	"slices"
+
+	"ocsdoctor/checks/evidence"
+)
 
 // UsersQuestion asks one domain controller or global catalog (FQDN, or FQDN:3268) for all objects below Base that have a
 // SIP address or are enabled for OCS. An empty Base is the whole catalog.
@@ -53,6 +57,12 @@ func (t UserTable) DN(u User) string {
 		return u.RDN
 	}
 	return u.RDN + "," + t.Parents[u.Parent]
+}
+
+// Hidden tells that the account reads SIP addresses and nothing else of the users: msRTCSIP-UserEnabled and the home server stand in the
+// property set RTCPropertySet, which only the RTC groups may read, and come of no object at all.
+func (t UserTable) Hidden() bool {
+	return len(t.Users) > 0 && !slices.ContainsFunc(t.Users, func(u User) bool { return u.Enabled != nil || u.Home >= 0 })
 }
 
 // HomeOf is the DN of the user's home server; "" for none.
