@@ -86,9 +86,7 @@ func deriveServiceAccounts(r *evidence.Reader, _ evidence.None) ([]ServiceAccoun
 		if len(res.Entries) > 0 && res.Entries[0].Value("maxPwdAge") != "" {
 			ages[domain] = maxAge(res.Entries[0].Value("maxPwdAge"))
 		}
-		questions = append(questions, NewSearch(reader.DC, dn, "base", "(&(objectClass=user)(!(objectClass=computer)))",
-			"sAMAccountName", "userAccountControl", "lockoutTime", "accountExpires", "pwdLastSet", "msDS-UserPasswordExpiryTimeComputed",
-			"msDS-User-Account-Control-Computed", "servicePrincipalName"))
+		questions = append(questions, AccountQuestion(reader.DC, dn))
 	}
 	found, errs := evidence.GetAll(r, Search, questions)
 	if err := errors.Join(errs...); err != nil {
@@ -113,6 +111,17 @@ func deriveServiceAccounts(r *evidence.Reader, _ evidence.None) ([]ServiceAccoun
 	slices.SortFunc(out, func(a, b ServiceAccount) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
 }
+
+// AccountQuestion asks a domain controller for all that ReadAccount reads. A computer or a group gives no entry.
+func AccountQuestion(dc, dn string) SearchQuestion {
+	return NewSearch(dc, dn, "base", "(&(objectClass=user)(!(objectClass=computer)))",
+		"sAMAccountName", "userAccountControl", "lockoutTime", "accountExpires", "pwdLastSet", "msDS-UserPasswordExpiryTimeComputed",
+		"msDS-User-Account-Control-Computed", "servicePrincipalName")
+}
+
+// ReadAccount reads the state of an account from the answer to an AccountQuestion. When its password ends is known only where the domain
+// controller computes it. The error names the attribute that is malformed or missing.
+func ReadAccount(e Entry) (ServiceAccount, error) { return serviceAccount(e, 0) }
 
 // lockedOut is the bit of msDS-User-Account-Control-Computed that says so ([MS-ADTS] 3.1.1.4.5.17).
 const lockedOut = 0x10
