@@ -147,7 +147,7 @@ func New(store *evidence.Store, out *engine.Outcome, d policy.Decision, m Meta) 
 		Tool:       Tool{"ocsdoctor", m.Version},
 		Deployment: deployment(store, m.Scope),
 		Phase:      out.Phase,
-		Vantage:    Vantage{Host: m.Host, User: m.Scope.LDAPUser, DNS: []string{}},
+		Vantage:    vantage(m.Host, m.Scope),
 		StartedAt:  m.Started.UTC().Truncate(time.Millisecond),
 		DurationMs: m.Duration.Milliseconds(),
 		Verdict:    d.Verdict,
@@ -162,9 +162,6 @@ func New(store *evidence.Store, out *engine.Outcome, d policy.Decision, m Meta) 
 	}
 	for _, p := range out.Phases {
 		r.Phases = append(r.Phases, Phase{p.Server, p.Phase, p.Why, p.Assumed})
-	}
-	for _, res := range m.Scope.Resolvers {
-		r.Vantage.DNS = append(r.Vantage.DNS, res.ID+"="+res.Address)
 	}
 	for _, s := range engine.Statuses {
 		r.Summary[string(s)] = 0
@@ -189,6 +186,14 @@ func New(store *evidence.Store, out *engine.Outcome, d policy.Decision, m Meta) 
 		r.Results = append(r.Results, result(res, out, d, m.Baseline))
 	}
 	return r
+}
+
+func vantage(host string, scope facts.Scope) Vantage {
+	v := Vantage{Host: host, User: scope.LDAPUser, DNS: []string{}}
+	for _, r := range scope.Resolvers {
+		v.DNS = append(v.DNS, r.ID+"="+r.Address)
+	}
+	return v
 }
 
 func deployment(store *evidence.Store, scope facts.Scope) Deployment {

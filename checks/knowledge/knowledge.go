@@ -45,8 +45,10 @@ type Entry struct {
 	Title string `yaml:"title"`
 	// Says is what the program claims, which may mislead.
 	Says string `yaml:"says"`
+	// French is what the French version of the program claims, where a source gives it.
+	French string `yaml:"french"`
 	// Heard are other wordings, in English and French, by which the entry is found. They are never shown, for no source
-	// gives the products' own translations.
+	// gives them as the products' own.
 	Heard []string `yaml:"heard"`
 	// Means are the possible causes, the most likely first.
 	Means []Cause `yaml:"means"`

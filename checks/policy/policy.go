@@ -67,6 +67,9 @@ type Options struct {
 	// Now decides which waivers have expired: the time of judging, not of capture.
 	Now         time.Time
 	Interrupted bool
+	// Stopped tells that a sign-in that was followed ends at a server or record that keeps the client out, Lost that it could not be
+	// followed to its end: that counts whatever the checks say.
+	Stopped, Lost bool
 }
 
 // Decision is what the options make of an outcome.
@@ -83,7 +86,7 @@ type Decision struct {
 func Decide(out *engine.Outcome, o Options) Decision {
 	d := Decision{Waived: map[*checks.Finding]*Waiver{}}
 	d.Notes = d.applyWaivers(out, o)
-	gate, incomplete, bug, judged := false, false, false, false
+	gate, incomplete, bug, judged := o.Stopped, o.Lost, false, false
 	for _, r := range out.Results {
 		switch r.Status {
 		case engine.StatusError:

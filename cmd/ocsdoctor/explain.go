@@ -223,6 +223,9 @@ func (p *page) entry(e knowledge.Entry, list []*checks.Check) {
 		p.lines(0, "(also "+strings.Join(forms, ", ")+")")
 	}
 	p.section("IT SAYS", e.Says)
+	if e.French != "" {
+		p.section("IN FRENCH", e.French)
+	}
 	p.b.WriteString("\nWHAT IT CAN MEAN\n")
 	for _, c := range e.Means {
 		p.lines(2, "- "+c.Cause)

@@ -47,6 +47,8 @@ type scopeFlags struct {
 	before         string
 	checkUsers     []string
 	userAgent      string
+	// signIn is the SIP domain of the user whose sign-in is walked: then no other is judged.
+	signIn string
 }
 
 // defaultUserAgent is that of Communicator 2007 R2: the server's Client Version Filter reads it.
@@ -87,6 +89,9 @@ var notInFile = []string{"config", "from", "save-bundle", "lab", "dry-run", "hel
 func fillFlags(c *cobra.Command, configFile string, getenv func(string) string) error {
 	given := map[string]bool{}
 	c.Flags().Visit(func(f *pflag.Flag) { given[f.Name] = true })
+	if c.Name() != "scan" {
+		given["output"] = true // what a file says of reports is meant for scan
+	}
 	var failed error
 	c.Flags().VisitAll(func(f *pflag.Flag) {
 		name := "OCSDOCTOR_" + strings.ToUpper(strings.ReplaceAll(f.Name, "-", "_"))
@@ -134,6 +139,9 @@ func fillFromYAML(fs *pflag.FlagSet, name string, b []byte, given map[string]boo
 		for _, p := range pairs {
 			key, pos := p.Key.GetToken().Value, p.Key.GetToken().Position
 			f := fs.Lookup(key)
+			if f == nil && !slices.Contains(notInFile, key) && scanCommand(streams{}).Flags().Lookup(key) != nil {
+				continue // one file serves all verbs
+			}
 			if f == nil || slices.Contains(notInFile, key) {
 				return usage("the keys are the flags of ocsdoctor scan --help", "%s:%d:%d: unknown key %q", name, pos.Line, pos.Column, key)
 			}
@@ -244,17 +252,21 @@ func (f *scopeFlags) scope(ctx context.Context) (facts.Scope, error) {
 // and for users too.
 func (f *scopeFlags) ask(s *facts.Scope) error {
 	s.Phase, s.Before, s.UserAgent = f.phase, cmp.Or(f.before, s.Before), f.userAgent
+	if f.signIn != "" {
+		signInScope(s, f.signIn)
+		s.Before = f.before
+	}
 	switch f.phase {
 	case facts.PhaseAuto, facts.PhasePreInstall, facts.PhasePostInstall:
 	default:
 		return usage("use auto, pre-install or post-install", "--phase %q", f.phase)
 	}
 	for _, uri := range f.checkUsers {
-		name, ok := strings.CutPrefix(strings.ToLower(strings.TrimSpace(uri)), "sip:")
-		if !ok || strings.Count(name, "@") != 1 || strings.ContainsAny(name, " \t\r\n") {
+		address, _, ok := sipAddress(uri)
+		if !ok {
 			return usage("give the address as sip:user@"+cmp.Or(s.ADDomain, "domain"), "--check-user %q is no SIP address", uri)
 		}
-		s.CheckUsers = append(s.CheckUsers, "sip:"+name)
+		s.CheckUsers = append(s.CheckUsers, address)
 	}
 	if s.Before == "" {
 		return nil
@@ -272,6 +284,24 @@ func (f *scopeFlags) ask(s *facts.Scope) error {
 	}
 	s.Phase = phase
 	return nil
+}
+
+// signInScope leaves in a scope one SIP domain, and the phase in which users sign in unless another was named.
+func signInScope(s *facts.Scope, domain string) {
+	s.SIPDomains, s.CheckUsers = []string{domain}, nil
+	if s.Phase == facts.PhaseAuto || s.Phase == "" {
+		s.Phase = facts.PhasePostInstall
+	}
+}
+
+// sipAddress reads the address of a user, "sip:user@domain", in lower case.
+func sipAddress(s string) (uri, domain string, ok bool) {
+	uri = strings.ToLower(strings.TrimSpace(s))
+	name, ok := strings.CutPrefix(uri, "sip:")
+	user, domain, _ := strings.Cut(name, "@")
+	ok = ok && user != "" && facts.IsHostName(domain) && !strings.HasPrefix(domain, ".") && !strings.HasSuffix(domain, ".") &&
+		!strings.Contains(domain, "..") && !strings.ContainsAny(user, " \t\r\n")
+	return uri, domain, ok
 }
 
 // resolverAddress is ADDR:PORT of a resolver; one that is given by name is looked up with the system's resolver.

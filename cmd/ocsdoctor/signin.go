@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"ocsdoctor/checks"
 	"ocsdoctor/checks/all"
@@ -18,54 +19,99 @@ import (
 	"ocsdoctor/report"
 )
 
+// signinFlags are the flags of signin.
+type signinFlags struct {
+	scanFlags
+	format string
+}
+
 func signinCommand(s streams) *cobra.Command {
-	f := &scanFlags{failOn: checks.Error.String()}
-	var output string
+	f := &signinFlags{}
 	c := &cobra.Command{
 		Use:   "signin sip:USER@DOMAIN",
 		Short: "Walk the sign-in of one user the way Communicator does it",
 		Long: `signin follows Communicator 2007 R2 with automatic configuration step by step: the names that it asks for in DNS, the
 server that wins, the connection, the certificate, the challenge; and what the server will find of the user in Active
-Directory. It says where the client stops, how far that reaches, what the user sees, and what mends it. It
-tries no password of the user: the walk ends at the challenge.
+Directory, when --user is given. It says where the client stops, how far that reaches, what the user sees, and what
+mends it. It tries no password of the user: the walk ends at the challenge. The SIP domain is that of the address.
 
-Exit codes are those of scan: 0 nothing at or above error; 1 findings; 2 wrong usage; 3 incomplete; 4 a bug.`,
-		Example: `  ocsdoctor signin sip:alice@todorovic.fr --ad-domain todorovic.adds
+Exit codes are those of scan: 0 nothing stops the user and nothing is at or above error; 1 something does or is;
+2 wrong usage; 3 incomplete: something could not be looked at; 4 a bug; 130 interrupted.`,
+		Example: `  ocsdoctor signin sip:alice@todorovic.fr
   ocsdoctor signin sip:alice@todorovic.fr --ad-domain todorovic.adds --user TODOROVIC\\svc-scan --roots root.pem
   ocsdoctor signin sip:alice@todorovic.fr --lab todorovic+certificate-expired -o json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
+			for _, name := range ofTheAddress {
+				if c.Flags().Changed(name) {
+					return usage("leave it out", "--%s beside a sign-in, which has user and SIP domain in its address", name)
+				}
+			}
 			given := givenFlags(c)
 			if err := fillFlags(c, f.config, os.Getenv); err != nil {
 				return err
 			}
-			return f.signin(c.Context(), s, args[0], output, given)
+			return f.run(c.Context(), s, args[0], given, again(c, args[0]))
 		},
 	}
 	fs := c.Flags()
 	fs.SortFlags = false
 	f.register(fs)
+	for _, name := range ofTheAddress {
+		fs.Lookup(name).Hidden = true // a configuration file may have them, for scan
+	}
 	fs.StringVar(&f.lab, "lab", "", "serve the built-in deployment `NAME[+FAULT...]` in this process and sign in there")
 	fs.StringVar(&f.from, "from", "", "walk over the facts recorded in a bundle `FILE`; no socket is opened")
-	fs.DurationVar(&f.timeout, "timeout", 60*time.Second, "`DURATION` for the whole walk")
-	fs.StringVarP(&output, "output", "o", "console", "`FORMAT`: console or json")
+	fs.DurationVar(&f.timeout, "timeout", 60*time.Second, "`DURATION` for the whole walk; each probe has its own, shorter budget")
+	fs.StringVarP(&f.format, "output", "o", "console", "`FORMAT`: console or json")
 	fs.StringVar(&f.color, "color", "auto", "`WHEN` to colour: auto, always or never; NO_COLOR is honoured")
 	fs.BoolVarP(&f.verbose, "verbose", "v", false, "show every question as it is answered")
 	return c
 }
 
-// signin walks the sign-in of a user over the same facts and judgements as a scan.
-func (f *scanFlags) signin(ctx context.Context, s streams, uri, output string, scopeGiven []string) error {
+// ofTheAddress are the flags of a scan that the address of a sign-in stands for.
+var ofTheAddress = []string{"sip-domain", "check-user"}
+
+// again is the command line that walks the same way again, without the flags that only say how it is shown.
+func again(c *cobra.Command, uri string) string {
+	words := []string{c.CommandPath(), quoted(uri)}
+	c.Flags().Visit(func(f *pflag.Flag) { // what fillFlags sets is not visited: it is there the next time too
+		values := []string{f.Value.String()}
+		switch list, ok := f.Value.(pflag.SliceValue); {
+		case slices.Contains([]string{"output", "color", "verbose"}, f.Name):
+			return
+		case ok:
+			values = list.GetSlice()
+		case f.Value.Type() == "bool":
+			words = append(words, "--"+f.Name)
+			return
+		}
+		for _, v := range values {
+			words = append(words, "--"+f.Name, quoted(v))
+		}
+	})
+	return strings.Join(words, " ")
+}
+
+// quoted is a word of a command line, in quotes where a shell would read more than letters in it.
+func quoted(word string) string {
+	if strings.Trim(word, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_.:/@+,=") == "" && word != "" {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
+}
+
+// run walks the sign-in over the same facts and judgements as a scan.
+func (f *signinFlags) run(ctx context.Context, s streams, address string, scopeGiven []string, again string) error {
 	if err := f.check(); err != nil {
 		return err
 	}
-	f.checkUsers = []string{uri}
-	if domain := uri[strings.LastIndexByte(uri, '@')+1:]; f.lab == "" && f.from == "" && len(f.sipDomains) == 0 && domain != uri {
-		f.sipDomains = []string{domain}
-	}
+	uri, domain, ok := sipAddress(address)
 	switch {
-	case output != "console" && output != "json":
-		return usage("use console or json", "unknown format %q", output)
+	case !ok:
+		return usage("give it as sip:alice@todorovic.fr", "%q is no SIP address", address)
+	case f.format != "console" && f.format != "json":
+		return usage("use console or json", "unknown format %q", f.format)
 	case f.timeout <= 0:
 		return usage("use something like 60s", "--timeout must be positive")
 	case f.from != "" && f.lab != "":
@@ -73,47 +119,60 @@ func (f *scanFlags) signin(ctx context.Context, s streams, uri, output string, s
 	case len(scopeGiven) > 0 && (f.from != "" || f.lab != ""):
 		return usage("leave it out", "--%s beside --from or --lab, which bring their own scope", scopeGiven[0])
 	}
+	f.checkUsers, f.sipDomains, f.signIn = []string{uri}, nil, domain
 	run, err := f.open(ctx, s)
 	if err != nil {
 		return err
 	}
 	defer run.close()
+	if f.from != "" {
+		signInScope(&run.scope, domain)
+		run.scope.CheckUsers = []string{uri}
+		run.source = withScope(run.scope, run.now, run.source)
+	}
+
 	within, cancel := context.WithTimeout(ctx, f.timeout)
 	defer cancel()
 	progress := newProgress(s.err, f.verbose, isTerminal(s.err))
 	store := evidence.NewStore(within, progress.watch(run.source))
-	started := time.Now()
-	out := engine.Run(store, signinChecks(), run.now)
-	progress.done()
-	opts := policy.Options{Known: all.Checks(), Now: time.Now(), FailOn: checks.Error, Interrupted: ctx.Err() != nil}
-	rep := report.New(store, out, policy.Decide(out, opts), report.Meta{
-		Version: version, Scope: run.scope, Host: run.host, Started: run.now, Duration: time.Since(started), FailOn: opts.FailOn,
+	var walk *report.SignIn
+	var out *engine.Outcome
+	evidence.Parallel(func() {
+		walk = report.NewSignIn(store, report.SignInMeta{URI: uri, Host: run.host, Scope: run.scope, Now: run.now, Again: again})
+	}, func() {
+		out = engine.Run(store, signinChecks(), run.now)
 	})
-	walk := report.NewSignIn(store, out, rep, strings.ToLower(strings.TrimSpace(uri)), run.now, sees)
-	if output == "json" {
+	progress.done()
+	walk.Judge(store, out, sees)
+	decision := policy.Decide(out, policy.Options{
+		Known: all.Checks(), Now: time.Now(), FailOn: checks.Error, Interrupted: ctx.Err() != nil, Stopped: walk.StoppedAt > 0, Lost: walk.Lost(),
+	})
+	if f.format == "json" {
 		err = walk.WriteJSON(s.out)
 	} else {
 		err = walk.WriteConsole(s.out, f.console(s.out, isTerminal(s.out)))
 	}
 	if err != nil {
-		return usage("", "%v", err)
+		return usage("", "writing the sign-in: %v", err)
 	}
-	return exit(rep.ExitCode)
+	return exit(decision.ExitCode)
 }
 
-// signinChecks are those that judge what a sign-in meets.
+// signinChecks are those that judge what a sign-in meets, and what explains their findings.
 func signinChecks() []*checks.Check {
+	families := []string{"dns", "net", "pki", "iis", "signin", "account"}
+	others := []string{"ad/dc-reachable", "ad/sip-domain-defined", "ad/sip-domain-consistent"}
 	return slices.DeleteFunc(all.Checks(), func(c *checks.Check) bool {
-		return !slices.Contains([]string{"dns", "net", "pki", "signin", "account"}, c.Family()) && c.ID != "ad/dc-reachable"
+		return !slices.Contains(families, c.Family()) && !slices.Contains(others, c.ID)
 	})
 }
 
-// sees is what Communicator shows, by the core of the message. No source gives its own French wording.
-func sees(core string) report.UserSees {
-	for _, e := range knowledge.Find(core) {
+// sees is what Communicator shows, by the core of the message.
+func sees(core string) *report.UserSees {
+	for _, e := range knowledge.All() {
 		if e.Kind == knowledge.Message && e.ID == core {
-			return report.UserSees{EN: e.Says}
+			return &report.UserSees{EN: e.Says, FR: e.French}
 		}
 	}
-	return report.UserSees{}
+	return nil
 }
