@@ -12,10 +12,11 @@ import (
 
 var (
 	spnMissing = &checks.Message{
-		Tag:      "missing",
-		Severity: checks.Warning,
-		Text:     "{server} offers Kerberos as {spn}, which no account has as its service principal name",
-		Identity: []string{"spn"},
+		Tag:         "missing",
+		Severity:    checks.Warning,
+		Text:        "{server} offers Kerberos as {spn}, which no account has as its service principal name",
+		Identity:    []string{"spn"},
+		ExplainedBy: []string{"signin/target-name:wrong"},
 	}
 	spnDuplicate = &checks.Message{
 		Tag:      "duplicate",
@@ -24,10 +25,11 @@ var (
 		Identity: []string{"spn"},
 	}
 	spnWrongAccount = &checks.Message{
-		Tag:      "wrong-account",
-		Severity: checks.Error,
-		Text:     "{server} offers Kerberos as {spn}, the service principal name of {holders}, which is not an account of the Front-End service",
-		Identity: []string{"spn"},
+		Tag:         "wrong-account",
+		Severity:    checks.Error,
+		Text:        "{server} offers Kerberos as {spn}, the service principal name of {holders}, which is not an account of the Front-End service",
+		Identity:    []string{"spn"},
+		ExplainedBy: []string{"signin/target-name:wrong"},
 	}
 )
 
