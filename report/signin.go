@@ -152,7 +152,7 @@ func (s *SignIn) explain(rep *Report) {
 		s.Root = &SignInRoot{
 			ID: root.ID, Check: root.Result.Check, Tag: root.Tag, Subject: root.Result.Subject.Name, Severity: root.Severity, Text: root.Text, Fix: root.Fix,
 		}
-		s.Reach = reachOf(string(root.Result.Subject.Scope))
+		s.Reach = reachOf(root.Result.Subject.Scope)
 		s.Next = "ocsdoctor explain " + root.Result.Check
 	case s.StoppedAt > 0:
 		s.Reach = ReachVantage
