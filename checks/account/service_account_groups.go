@@ -10,9 +10,10 @@ import (
 )
 
 var emptyGroup = &checks.Message{
-	Tag:      "empty-group",
-	Severity: checks.Error,
-	Text:     "no user account is a member of {groups}, though OCS is activated in {pools}",
+	Tag:         "empty-group",
+	Severity:    checks.Error,
+	Text:        "no user account is a member of {groups}, though OCS is activated in {pools}",
+	ExplainedBy: []string{"ad/prep-groups:missing"},
 }
 
 var _ = register(&checks.Check{

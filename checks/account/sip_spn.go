@@ -12,10 +12,11 @@ import (
 
 var (
 	spnMissing = &checks.Message{
-		Tag:         "missing",
-		Severity:    checks.Warning,
-		Text:        "{server} offers Kerberos as {spn}, which no account has as its service principal name",
-		Identity:    []string{"spn"},
+		Tag:      "missing",
+		Severity: checks.Warning,
+		Text:     "{server} offers Kerberos as {spn}, which no account has as its service principal name",
+		Identity: []string{"spn"},
+		// A server that calls itself by a wrong name asks for a ticket that nobody, or somebody else, is meant to have.
 		ExplainedBy: []string{"signin/target-name:wrong"},
 	}
 	spnDuplicate = &checks.Message{
