@@ -56,7 +56,7 @@ var _ = register(&checks.Check{
 			empty = append(empty, name)
 		}
 		if len(empty) > 0 {
-			p.Report(emptyGroup, cites, checks.A("groups", strings.Join(empty, " and ")), checks.A("pools", facts.Few(pools, 5)), checks.A("server", server),
+			p.Report(emptyGroup, cites, checks.A("groups", strings.Join(empty, " and ")), checks.A("pools", facts.Few(pools, ", ", 5)), checks.A("server", server),
 				checks.A("frontEnd", mark(slices.Contains(empty, frontEndGroup))), checks.A("component", mark(slices.Contains(empty, componentGroup))))
 		}
 		return nil

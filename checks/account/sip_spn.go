@@ -139,7 +139,7 @@ func judgeSPN(p *checks.Pass, t target) error {
 	if err != nil {
 		return err
 	}
-	p.Report(msg, cites, checks.A("server", p.Subject.Name), checks.A("spn", t.spn), checks.A("holders", facts.Few(names, 5)),
+	p.Report(msg, cites, checks.A("server", p.Subject.Name), checks.A("spn", t.spn), checks.A("holders", facts.Few(names, ", ", 5)),
 		checks.A("wrong", wrong), checks.A("account", right), checks.A("right", mark(right != "")))
 	return nil
 }
