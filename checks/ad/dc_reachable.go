@@ -79,6 +79,7 @@ func dcReachable(p *checks.Pass) error {
 // says why that could not be found out.
 type contact struct {
 	host string
+	port int
 	down string
 	root facts.RootDSEData
 	err  error
@@ -102,7 +103,7 @@ func reach(p *checks.Pass, dc string) contact {
 	}
 	q := facts.DCQuestion{DC: dc}
 	root, err := facts.RootDSE.Get(p.Facts, q)
-	return contact{host: host, root: root, err: err, cite: facts.RootDSE.Key(q)}
+	return contact{host: host, port: port, root: root, err: err, cite: facts.RootDSE.Key(q)}
 }
 
 // leadsNowhere tells whether a connect could not be tried because the name has no address: that is an answer too.
@@ -134,7 +135,9 @@ func judgeName(p *checks.Pass, c contact) error {
 	case host == "":
 		return evidence.FailAt(evidence.Protocol, c.host+" gives no dnsHostName", c.cite)
 	default:
-		p.Report(wrongHost, []evidence.Key{c.cite}, checks.A("dc", c.host), checks.A("host", host), checks.A("domain", p.Subject.Name))
+		// No password goes to a server with the certificate of another: what could not be searched there follows from this.
+		cites := []evidence.Key{c.cite, facts.SessionKey(facts.Endpoint{Host: c.host, Port: c.port})}
+		p.Report(wrongHost, cites, checks.A("dc", c.host), checks.A("host", host), checks.A("domain", p.Subject.Name))
 	}
 	return nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 
 	"ocsdoctor/checks"
+	"ocsdoctor/checks/account"
 	"ocsdoctor/checks/ad"
 	"ocsdoctor/checks/dns"
 	"ocsdoctor/checks/iis"
@@ -16,7 +17,7 @@ import (
 
 // Checks are all checks in the order of their ids.
 func Checks() []*checks.Check {
-	out := slices.Concat(ad.Checks(), dns.Checks(), iis.Checks(), net.Checks(), pki.Checks(), signin.Checks())
+	out := slices.Concat(account.Checks(), ad.Checks(), dns.Checks(), iis.Checks(), net.Checks(), pki.Checks(), signin.Checks())
 	slices.SortFunc(out, func(a, b *checks.Check) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }

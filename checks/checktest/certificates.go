@@ -1,12 +1,15 @@
 package checktest
 
 import (
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/sha1"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/asn1"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -29,6 +32,47 @@ type certSpec struct {
 	// From and To are the first and the last day of validity, "2009-01-31".
 	From string `json:"from"`
 	To   string `json:"to"`
+	// RSA gives it an RSA key of that many bits, which nobody has and which signs nothing; 0 is an elliptic one.
+	RSA int `json:"rsa"`
+	// SHA1 signs it with SHA-1 instead of SHA-256.
+	SHA1 bool `json:"sha1"`
+	// EKU are the object identifiers of its extended key usages; none: it has no such extension.
+	EKU []string `json:"eku"`
+	// CDP are the addresses of its issuer's CRL.
+	CDP []string `json:"cdp"`
+}
+
+// template is the certificate before it is signed.
+func (s certSpec) template(serial int64) (*x509.Certificate, error) {
+	from, err1 := time.Parse(time.DateOnly, s.From)
+	to, err2 := time.Parse(time.DateOnly, s.To)
+	c := &x509.Certificate{
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: s.CN}, DNSNames: s.DNS, CRLDistributionPoints: s.CDP,
+		NotBefore: from, NotAfter: to, IsCA: s.CA, BasicConstraintsValid: s.CA,
+	}
+	if s.SHA1 {
+		c.SignatureAlgorithm = x509.ECDSAWithSHA1
+	}
+	var usages []asn1.RawValue
+	for _, e := range s.EKU {
+		oid, err := x509.ParseOID(e)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", e, err)
+		}
+		der, err := oid.MarshalBinary()
+		if err != nil {
+			return nil, err
+		}
+		usages = append(usages, asn1.RawValue{Tag: asn1.TagOID, Bytes: der})
+	}
+	if len(usages) > 0 {
+		der, err := asn1.Marshal(usages)
+		if err != nil {
+			return nil, err
+		}
+		c.ExtraExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{2, 5, 29, 37}, Value: der}}
+	}
+	return c, errors.Join(err1, err2)
 }
 
 // certificates are those that were made, in DER, by their names in the case.
@@ -49,15 +93,10 @@ func makeCertificates(text string) (certificates, error) {
 	}
 	made, issuers := certificates{}, map[string]issuer{}
 	for i, s := range specs {
-		from, err1 := time.Parse(time.DateOnly, s.From)
-		to, err2 := time.Parse(time.DateOnly, s.To)
-		key, err3 := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-		if err := errors.Join(err1, err2, err3); err != nil {
+		template, err1 := s.template(int64(i + 1))
+		key, err2 := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+		if err := errors.Join(err1, err2); err != nil {
 			return nil, fmt.Errorf("%s: %w", s.Name, err)
-		}
-		template := &x509.Certificate{
-			SerialNumber: big.NewInt(int64(i + 1)), Subject: pkix.Name{CommonName: s.CN}, DNSNames: s.DNS,
-			NotBefore: from, NotAfter: to, IsCA: s.CA, BasicConstraintsValid: s.CA,
 		}
 		by := issuer{template, key}
 		if s.Issuer != "" {
@@ -66,7 +105,12 @@ func makeCertificates(text string) (certificates, error) {
 				return nil, fmt.Errorf("%s: its issuer %q does not stand before it", s.Name, s.Issuer)
 			}
 		}
-		der, err := x509.CreateCertificate(rand.Reader, template, by.cert, &key.PublicKey, by.key)
+		var public crypto.PublicKey = &key.PublicKey
+		if s.RSA > 0 {
+			// Nothing is done with it, so any odd number of that length does for the modulus.
+			public = &rsa.PublicKey{N: new(big.Int).SetBit(big.NewInt(1), s.RSA-1, 1), E: 65537}
+		}
+		der, err := x509.CreateCertificate(rand.Reader, template, by.cert, public, by.key)
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", s.Name, err)
 		}

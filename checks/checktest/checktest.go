@@ -57,6 +57,25 @@ func Run(t *testing.T, family []*checks.Check) {
 	}
 }
 
+// Sources are the cases of a file in the form of examples, by name, without subject and want: deployments for a test of what several
+// checks make of them together.
+func Sources(t *testing.T, path string) map[string]evidence.Source {
+	t.Helper()
+	text, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	cases, err := readCases(text)
+	if err != nil {
+		t.Fatalf("%s: %v", path, err)
+	}
+	out := map[string]evidence.Source{}
+	for _, ex := range cases {
+		out[ex.name] = ex
+	}
+	return out
+}
+
 func runCheck(t *testing.T, c *checks.Check) {
 	t.Helper()
 	for _, problem := range documentation(c) {
@@ -342,8 +361,24 @@ const commonPrefix = "common/"
 // defaultNow is the time of judging of a case that names none.
 var defaultNow = time.Date(2010, 6, 1, 8, 0, 0, 0, time.UTC)
 
-// parseCases reads a file of examples. The cases are in the order in which the file names them first.
+// parseCases reads a file of examples for one check. The cases are in the order in which the file names them first.
 func parseCases(text []byte) ([]*example, error) {
+	cases, err := readCases(text)
+	if err != nil {
+		return nil, err
+	}
+	for _, ex := range cases {
+		switch {
+		case ex.subject.Name == "":
+			return nil, fmt.Errorf("case %s: no subject", ex.name)
+		case ex.want.status == "":
+			return nil, fmt.Errorf("case %s: no want", ex.name)
+		}
+	}
+	return cases, nil
+}
+
+func readCases(text []byte) ([]*example, error) {
 	files := map[string]map[string]string{} // case, name, text
 	var order []string
 	for _, f := range txtar.Parse(text).Files {
@@ -408,12 +443,6 @@ func parseCase(name string, own, common map[string]string) (*example, error) {
 		return nil, err
 	}
 	slices.SortFunc(ex.own, func(a, b evidence.Key) int { return cmp.Compare(a.String(), b.String()) })
-	switch {
-	case ex.subject.Name == "":
-		return nil, errors.New("no subject")
-	case ex.want.status == "":
-		return nil, errors.New("no want")
-	}
 	return ex, nil
 }
 

@@ -39,6 +39,12 @@ var (
 		Severity: checks.Error,
 		Text:     "the certificate on {endpoint} is for {names} and not for {expected}",
 	}
+	commonNameOnly = &checks.Message{
+		Tag:         "common-name-only",
+		Severity:    checks.Error,
+		Text:        "the certificate on {endpoint} has {commonName} as its common name and not among its alternative names ({names})",
+		ExplainedBy: []string{"pki/san-present:cn-not-in-san"},
+	}
 )
 
 var _ = register(&checks.Check{
@@ -48,7 +54,7 @@ var _ = register(&checks.Check{
 	Phases:   checks.PostInstall,
 	After:    checks.Activation,
 	Needs:    []evidence.AnyKind{facts.Servers, facts.SIPDomains, facts.Addresses, facts.NetConnect, facts.TLSHandshake},
-	Messages: []*checks.Message{refused, noAnswer, hostSilent, noHandshake, nameMismatch},
+	Messages: []*checks.Message{refused, noAnswer, hostSilent, noHandshake, nameMismatch, commonNameOnly},
 	Run: func(p *checks.Pass) error {
 		e := facts.Endpoint{Host: p.Subject.Name, Port: webPort}
 		c, err := facts.NetConnect.Get(p.Facts, e)
@@ -116,6 +122,15 @@ func judgeNames(p *checks.Pass, e facts.Endpoint, leaf facts.Certificate) error 
 	if leaf.Matches(server.FQDN) || server.Pool != "" && leaf.Matches(server.Pool) {
 		return nil
 	}
+	key := facts.TLSHandshake.Key(e)
+	args := []checks.Arg{
+		checks.A("endpoint", e), checks.A("server", e.Host), checks.A("expected", expected), checks.A("names", leaf.Names()),
+		checks.A("commonName", leaf.CommonName), checks.A("thumbprint", leaf.Thumbprint),
+	}
+	if cn := facts.Host(leaf.CommonName); cn == server.FQDN || server.Pool != "" && cn == server.Pool {
+		p.Report(commonNameOnly, []evidence.Key{key}, args...)
+		return nil
+	}
 	if servers.Source == "dns" {
 		domains, err := facts.SIPDomains.Get(p.Facts, evidence.None{})
 		if err != nil {
@@ -136,9 +151,7 @@ func judgeNames(p *checks.Pass, e facts.Endpoint, leaf facts.Certificate) error 
 				", which may be the pool of "+server.FQDN+": give --user, so that its pool can be read in AD", servers.Cite)
 		}
 	}
-	key := facts.TLSHandshake.Key(e)
-	p.Report(nameMismatch, []evidence.Key{key}, checks.A("endpoint", e), checks.A("server", e.Host), checks.A("expected", expected),
-		checks.A("names", leaf.Names()), checks.A("thumbprint", leaf.Thumbprint))
+	p.Report(nameMismatch, []evidence.Key{key}, args...)
 	return nil
 }
 

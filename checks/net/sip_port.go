@@ -44,18 +44,7 @@ var _ = register(&checks.Check{
 		evidence.Parallel(func() {
 			ownErr = judge(p, own)
 		}, func() {
-			var hosts []string
-			var fns []func()
-			hosts, hostsErr = signInHosts(p)
-			errs := make([]error, len(hosts))
-			for i, h := range hosts {
-				fns = append(fns, func() {
-					q := facts.LookupQuestion{Name: h, Type: "A", View: facts.Inside}
-					errs[i] = judge(p, facts.Endpoint{Host: h, Port: facts.SIPPort}, facts.DNSLookup.Key(q))
-				})
-			}
-			evidence.Parallel(fns...)
-			hostsErr = errors.Join(append(errs, hostsErr)...)
+			hostsErr = onSignInHosts(p, judge)
 		})
 		return errors.Join(ownErr, hostsErr)
 	},
@@ -78,6 +67,21 @@ func judge(p *checks.Pass, e facts.Endpoint, cites ...evidence.Key) error {
 	p.Report(msg, append([]evidence.Key{facts.NetConnect.Key(e)}, cites...), checks.A("endpoint", e), checks.A("result", c.Result),
 		checks.A("address", address), checks.A("host", e.Host), checks.A("server", p.Subject.Name), checks.A("port", e.Port))
 	return nil
+}
+
+// onSignInHosts judges the port 5061 of each of the hosts of signInHosts side by side.
+func onSignInHosts(p *checks.Pass, judge func(*checks.Pass, facts.Endpoint, ...evidence.Key) error) error {
+	hosts, err := signInHosts(p)
+	errs := make([]error, len(hosts))
+	var fns []func()
+	for i, h := range hosts {
+		fns = append(fns, func() {
+			q := facts.LookupQuestion{Name: h, Type: "A", View: facts.Inside}
+			errs[i] = judge(p, facts.Endpoint{Host: h, Port: facts.SIPPort}, facts.DNSLookup.Key(q))
+		})
+	}
+	evidence.Parallel(fns...)
+	return errors.Join(append(errs, err)...)
 }
 
 // signInHosts are the hosts on port 5061 that sign-in leads to and that are none of the OCS servers, such as

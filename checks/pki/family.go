@@ -1,4 +1,4 @@
-// Package pki checks the certificates that OCS servers present: their names, their dates and their chain.
+// Package pki checks the certificates that OCS servers present: their names, dates, keys, signatures and chain.
 package pki
 
 import (

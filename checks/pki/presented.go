@@ -1,9 +1,12 @@
 package pki
 
 import (
+	"bytes"
 	"crypto/x509"
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
 
 	"ocsdoctor/checks"
 	"ocsdoctor/checks/evidence"
@@ -89,6 +92,79 @@ func chainAt(r *evidence.Reader, e facts.Endpoint) (*chain, error) {
 		}
 	}
 	return c, nil
+}
+
+// member is a certificate of a chain, looked at once for all endpoints whose chain it is in.
+type member struct {
+	certificate *x509.Certificate
+	leaf        bool
+	endpoints   []string
+	cites       []evidence.Key
+}
+
+// members are the distinct certificates of all chains: each leaf and what above gives for its chain.
+func members(chains []*chain, above func(*chain) []*x509.Certificate) []*member {
+	var out []*member
+	add := func(c *x509.Certificate, leaf bool, on *chain) {
+		i := slices.IndexFunc(out, func(m *member) bool { return bytes.Equal(m.certificate.Raw, c.Raw) })
+		if i < 0 {
+			i, out = len(out), append(out, &member{certificate: c, leaf: leaf})
+		}
+		out[i].endpoints, out[i].cites = append(out[i].endpoints, on.endpoints...), append(out[i].cites, on.cites...)
+		sent := func(s facts.Certificate) bool { return bytes.Equal(s.DER, c.Raw) }
+		if key := facts.Anchors.Key(evidence.None{}); !slices.ContainsFunc(on.sent, sent) && !slices.Contains(out[i].cites, key) {
+			out[i].cites = append(out[i].cites, key)
+		}
+	}
+	for _, c := range chains {
+		add(c.leaf, true, c)
+		for _, ca := range above(c) {
+			add(ca, false, c)
+		}
+	}
+	return out
+}
+
+// belowRoot are the certificates that the server sends without those that are self-signed, with which a chain ends.
+func belowRoot(chains []*chain) []*member {
+	all := members(chains, func(c *chain) []*x509.Certificate { return c.above })
+	return slices.DeleteFunc(all, func(m *member) bool { return certs.Describe(m.certificate.Raw).SelfSigned })
+}
+
+// leaves are the servers' own certificates.
+func leaves(chains []*chain) []*member {
+	return members(chains, func(*chain) []*x509.Certificate { return nil })
+}
+
+// maxNamed bounds how many names a text lists.
+const maxNamed = 5
+
+// listed writes names in a sentence: at most maxNamed of them.
+func listed(names []string) string {
+	if more := len(names) - maxNamed; more > 0 {
+		return strings.Join(names[:maxNamed], ", ") + " and " + strconv.Itoa(more) + " more"
+	}
+	return strings.Join(names, ", ")
+}
+
+// distinct are keys without repetition, in their order.
+func distinct(keys []evidence.Key) []evidence.Key {
+	var out []evidence.Key
+	for _, k := range keys {
+		if !slices.Contains(out, k) {
+			out = append(out, k)
+		}
+	}
+	return out
+}
+
+// args describe the certificate and where it is presented; web is set when port 443 depends on it too.
+func (m *member) args(p *checks.Pass) []checks.Arg {
+	web := ""
+	if slices.Contains(m.endpoints, facts.JoinHostPort(p.Subject.Name, webPort)) {
+		web = "yes"
+	}
+	return append(certificateArgs(p, certs.Describe(m.certificate.Raw), strings.Join(m.endpoints, ", ")), checks.A("web", web))
 }
 
 // anchors are the trust anchors known to the scan.

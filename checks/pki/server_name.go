@@ -25,6 +25,27 @@ var (
 		// Only where sign-in leads to a host that is no OCS server: see askedOf.
 		ExplainedBy: []string{"dns/sip-host:wrong-address"},
 	}
+	// The two below are of the server's own certificate, which the checks that explain them judge.
+	wildcardOnly = &checks.Message{
+		Tag:         "wildcard-only",
+		Severity:    checks.Critical,
+		Text:        "clients of {domain} ask {endpoint} for {name}; its certificate has that only as a wildcard ({names})",
+		Identity:    []string{"name", "endpoint"},
+		ExplainedBy: []string{"pki/no-wildcard:wildcard"},
+	}
+	commonNameOnly = &checks.Message{
+		Tag:         "common-name-only",
+		Severity:    checks.Critical,
+		Text:        "clients of {domain} ask {endpoint} for {name}; its certificate has that as its common name and not among its alternative names ({names})",
+		Identity:    []string{"name", "endpoint"},
+		ExplainedBy: []string{"pki/san-present:cn-not-in-san"},
+	}
+	wildcardCN = &checks.Message{
+		Tag:         "wildcard-cn",
+		Severity:    checks.Error,
+		Text:        "the certificate on {endpoint} has the common name {commonName}, not {expected}",
+		ExplainedBy: []string{"pki/no-wildcard:wildcard"},
+	}
 	unusedMissing = &checks.Message{
 		Tag:      "unused-missing",
 		Severity: checks.Notice,
@@ -40,7 +61,7 @@ var _ = register(&checks.Check{
 	Phases:   checks.PostInstall,
 	After:    checks.Activation,
 	Needs:    []evidence.AnyKind{facts.Servers, facts.SIPDomains, facts.Discovery, facts.Addresses, facts.TLSHandshake},
-	Messages: []*checks.Message{wrongCN, missingAskedName, unusedMissing},
+	Messages: []*checks.Message{wrongCN, wildcardCN, missingAskedName, wildcardOnly, commonNameOnly, unusedMissing},
 	Run: func(p *checks.Pass) error {
 		servers, err := facts.Servers.Get(p.Facts, evidence.None{})
 		if err != nil {
@@ -156,7 +177,11 @@ func (n *naming) judgeCommonName() error {
 	if n.nameUnknown() {
 		return evidence.FailAt(evidence.NotConfigured, "the server behind "+n.server.FQDN+" has a name of its own, which is not known: give --server FQDN", n.servers.Cite)
 	}
-	n.report(wrongCN, []evidence.Key{facts.TLSHandshake.Key(n.endpoint)}, n.endpoint, n.leaf)
+	msg := wrongCN
+	if covers(cn, n.server.FQDN) || n.server.Pool != "" && covers(cn, n.server.Pool) {
+		msg = wildcardCN
+	}
+	n.report(msg, []evidence.Key{facts.TLSHandshake.Key(n.endpoint)}, n.endpoint, n.leaf)
 	return nil
 }
 
@@ -203,9 +228,24 @@ func (n *naming) askedOf(s signIn) (bool, []evidence.Key) {
 }
 
 func (n *naming) judgeName(s signIn, name string, e facts.Endpoint, leaf facts.Certificate, cites []evidence.Key) {
-	if !leaf.Carries(name) {
-		n.report(missingAskedName, cites, e, leaf, checks.A("domain", s.domain), checks.A("name", name))
+	if leaf.Carries(name) {
+		return
 	}
+	msg := missingAskedName
+	switch {
+	case e != n.endpoint:
+	case leaf.Matches(name):
+		msg = wildcardOnly
+	case facts.Host(leaf.CommonName) == name:
+		msg = commonNameOnly
+	}
+	n.report(msg, cites, e, leaf, checks.A("domain", s.domain), checks.A("name", name))
+}
+
+// covers tells whether a name is a wildcard for another.
+func covers(pattern, name string) bool {
+	parent, ok := strings.CutPrefix(pattern, "*.")
+	return ok && parent == facts.Parent(name)
 }
 
 // report adds the arguments that every fix uses: the names that the certificate has and those that a new one should have.

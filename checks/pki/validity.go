@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"slices"
-	"strings"
 	"time"
 
 	"ocsdoctor/checks"
@@ -64,43 +63,12 @@ var _ = register(&checks.Check{
 			p.Excuse(anchorErr, "what the server presents is judged; the root that it does not present is pki/chain-trusted's matter")
 			anchorErr = nil
 		}
-		for _, d := range datedCertificates(chains, known.list, p.Now) {
-			d.judge(p)
+		for _, m := range members(chains, func(c *chain) []*x509.Certificate { return issuers(c, known.list, p.Now) }) {
+			judgeDates(p, m)
 		}
 		return errors.Join(chainErr, anchorErr)
 	},
 })
-
-// dated is a certificate whose dates are judged, once for all endpoints whose chain it is in.
-type dated struct {
-	certificate *x509.Certificate
-	messages    dates
-	endpoints   []string
-	cites       []evidence.Key
-}
-
-// datedCertificates are the distinct certificates of all chains, each with the endpoints that depend on it.
-func datedCertificates(chains []*chain, known []*x509.Certificate, now time.Time) []*dated {
-	var out []*dated
-	add := func(c *x509.Certificate, m dates, on *chain) {
-		i := slices.IndexFunc(out, func(d *dated) bool { return bytes.Equal(d.certificate.Raw, c.Raw) })
-		if i < 0 {
-			i, out = len(out), append(out, &dated{certificate: c, messages: m})
-		}
-		out[i].endpoints, out[i].cites = append(out[i].endpoints, on.endpoints...), append(out[i].cites, on.cites...)
-		sent := func(s facts.Certificate) bool { return bytes.Equal(s.DER, c.Raw) }
-		if key := facts.Anchors.Key(evidence.None{}); !slices.ContainsFunc(on.sent, sent) && !slices.Contains(out[i].cites, key) {
-			out[i].cites = append(out[i].cites, key)
-		}
-	}
-	for _, c := range chains {
-		add(c.leaf, leafDates, c)
-		for _, issuer := range issuers(c, known, now) {
-			add(issuer, caDates, c)
-		}
-	}
-	return out
-}
 
 // issuers are the CA certificates that a client depends on: those of the trusted chain, or all that were sent when none
 // is found. Of a CA that was renewed with its key, the certificate in force counts: Windows takes that one.
@@ -126,26 +94,24 @@ func inForce(c *x509.Certificate, now time.Time) bool {
 	return !now.Before(c.NotBefore) && !now.After(c.NotAfter)
 }
 
-func (d *dated) judge(p *checks.Pass) {
-	c := d.certificate
+func judgeDates(p *checks.Pass, m *member) {
+	c, d := m.certificate, caDates
+	if m.leaf {
+		d = leafDates
+	}
 	left := c.NotAfter.Sub(p.Now)
 	var msg *checks.Message
 	switch {
 	case p.Now.Before(c.NotBefore):
-		msg = d.messages.notYetValid
+		msg = d.notYetValid
 	case left < 0:
-		msg = d.messages.expired
-	case left < d.messages.soon:
-		msg = d.messages.expiresSoon
+		msg = d.expired
+	case left < d.soon:
+		msg = d.expiresSoon
 	default:
 		return
 	}
-	args := certificateArgs(p, certs.Describe(c.Raw), strings.Join(d.endpoints, ", "))
-	web := ""
-	if slices.Contains(d.endpoints, facts.JoinHostPort(p.Subject.Name, webPort)) {
-		web = "yes"
-	}
-	p.Report(msg, d.cites, append(args, checks.A("days", int(left/day)), checks.A("web", web))...)
+	p.Report(msg, m.cites, append(m.args(p), checks.A("days", int(left/day)))...)
 }
 
 // date writes a point in time as the fields of a certificate have it, to the minute and in UTC.

@@ -103,12 +103,17 @@ func (o outputFlags) render(r *report.Report, format string, w io.Writer, termin
 	case "html":
 		return r.WriteHTML(w)
 	}
+	return r.WriteConsole(w, o.console(w, terminal))
+}
+
+// console says how a person is shown something.
+func (o outputFlags) console(w io.Writer, terminal bool) report.ConsoleOptions {
 	opt := report.ConsoleOptions{Width: 80, Verbose: o.verbose, Quiet: o.quiet}
 	if terminal {
 		opt.Width = width(w)
 	}
 	opt.Color = o.color == "always" || o.color == "auto" && terminal && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb"
-	return r.WriteConsole(w, opt)
+	return opt
 }
 
 // check refuses flags that mean nothing.

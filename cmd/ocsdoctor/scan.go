@@ -204,8 +204,8 @@ func (f *scanFlags) open(ctx context.Context, s streams) (*scanRun, error) {
 		if o.Scope, err = f.scope(ctx); err != nil {
 			return nil, err
 		}
-		if !f.dryRun {
-			if o.Password, err = f.password(s); err != nil {
+		if !f.dryRun || f.kerberos || f.keytab != "" { // a file is read, a password not asked for
+			if err = f.credentials(s, &o); err != nil {
 				return nil, err
 			}
 		}

@@ -22,6 +22,8 @@ import (
 
 	"ocsdoctor/checks"
 	"ocsdoctor/checks/evidence/facts"
+	"ocsdoctor/checks/evidence/live"
+	"ocsdoctor/checks/evidence/live/krb"
 )
 
 // scopeFlags say what is to be judged and how it is reached.
@@ -35,6 +37,8 @@ type scopeFlags struct {
 	dcs            []string
 	user           string
 	passwordFile   string
+	kerberos       bool
+	keytab         string
 	allowCleartext bool
 	roots          []string
 	systemRoots    bool
@@ -50,7 +54,7 @@ const defaultUserAgent = "UCCAPI/3.5.6907.0 OC/3.5.6907.0 (Microsoft Office Comm
 
 // scopeNames are the flags that belong to the scope; a bundle or a lab brings its own.
 var scopeNames = []string{
-	"ad-domain", "sip-domain", "server", "dns", "dns-external", "dc", "user", "password-file",
+	"ad-domain", "sip-domain", "server", "dns", "dns-external", "dc", "user", "password-file", "kerberos", "keytab",
 	"allow-cleartext", "roots", "system-roots", "connect", "user-agent",
 }
 
@@ -64,6 +68,8 @@ func (f *scopeFlags) register(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&f.dcs, "dc", nil, "domain controller `HOST[:PORT]`; repeatable; default: those published in DNS")
 	fs.StringVar(&f.user, "user", "", "`ACCOUNT` for LDAP, DOMAIN\\user or user@domain; the password comes from --password-file, OCSDOCTOR_PASSWORD or a prompt")
 	fs.StringVar(&f.passwordFile, "password-file", "", "`FILE` whose first line is the password")
+	fs.BoolVar(&f.kerberos, "kerberos", false, "read the directory as the account of the Kerberos ticket cache (KRB5CCNAME, or what kinit writes)")
+	fs.StringVar(&f.keytab, "keytab", "", "`FILE` with the Kerberos key of --user U@REALM, instead of a password")
 	fs.BoolVar(&f.allowCleartext, "allow-cleartext", false, "allow the LDAP password to travel without TLS")
 	fs.StringArrayVar(&f.roots, "roots", nil, "PEM `FILE` of trust anchors besides those published in AD; repeatable")
 	fs.BoolVar(&f.systemRoots, "system-roots", false, "trust this machine's own roots too")
@@ -180,6 +186,7 @@ func (f *scopeFlags) scope(ctx context.Context) (facts.Scope, error) {
 		LDAPUser: f.user, AllowCleartext: f.allowCleartext,
 		RootsGiven: len(f.roots) > 0, SystemRoots: f.systemRoots,
 	}
+	s.Kerberos, s.Keytab = f.kerberos, f.keytab != ""
 	s.Name = s.ADDomain
 	if err := f.ask(&s); err != nil {
 		return s, err
@@ -233,9 +240,10 @@ func (f *scopeFlags) scope(ctx context.Context) (facts.Scope, error) {
 	return s, nil
 }
 
-// ask puts what is asked of a deployment, whoever names it, into its scope: the phase, the step and the users.
+// ask puts what is asked of a deployment, whoever names it, into its scope: the phase, the step and the users. A lab may ask for a step
+// and for users too.
 func (f *scopeFlags) ask(s *facts.Scope) error {
-	s.Phase, s.Before, s.UserAgent = f.phase, f.before, f.userAgent
+	s.Phase, s.Before, s.UserAgent = f.phase, cmp.Or(f.before, s.Before), f.userAgent
 	switch f.phase {
 	case facts.PhaseAuto, facts.PhasePreInstall, facts.PhasePostInstall:
 	default:
@@ -248,19 +256,19 @@ func (f *scopeFlags) ask(s *facts.Scope) error {
 		}
 		s.CheckUsers = append(s.CheckUsers, "sip:"+name)
 	}
-	if f.before == "" {
+	if s.Before == "" {
 		return nil
 	}
-	step, ok := checks.ParseStep(f.before)
+	step, ok := checks.ParseStep(s.Before)
 	if !ok {
-		return usage("use one of "+strings.Join(checks.StepNames(), ", "), "--before %q", f.before)
+		return usage("use one of "+strings.Join(checks.StepNames(), ", "), "--before %q", s.Before)
 	}
 	phase := facts.PhasePreInstall
 	if step > checks.Activation {
 		phase = facts.PhasePostInstall // the server is installed by then
 	}
 	if f.phase != facts.PhaseAuto && f.phase != phase {
-		return usage("leave one of them out", "--before %s belongs to the phase %s, not to --phase %s", f.before, phase, f.phase)
+		return usage("leave one of them out", "--before %s belongs to the phase %s, not to --phase %s", s.Before, phase, f.phase)
 	}
 	s.Phase = phase
 	return nil
@@ -301,6 +309,90 @@ func readRoots(name string) ([][]byte, error) {
 		return nil, fmt.Errorf("%s holds no PEM certificate", name)
 	}
 	return out, nil
+}
+
+// credentials adds what proves the account: a ticket cache, a keytab or a password. With a ticket cache the account is
+// the one whose tickets it holds.
+func (f *scopeFlags) credentials(s streams, o *live.Options) error {
+	var err error
+	switch {
+	case f.kerberos && f.keytab != "":
+		return usage("choose one", "--kerberos and --keytab together")
+	case f.kerberos && f.user != "":
+		return usage("leave --user out, or choose --keytab or --password-file", "--kerberos takes the account from the ticket cache")
+	case f.kerberos:
+		return readTickets(o)
+	case f.keytab != "":
+		return f.readKeytab(o)
+	}
+	o.Password, err = f.password(s)
+	return err
+}
+
+// readTickets reads the ticket cache.
+func readTickets(o *live.Options) error {
+	const hint = "run kinit U@REALM first; klist shows what there is"
+	name, err := ticketCache(os.Getenv("KRB5CCNAME"), os.Getuid())
+	if err != nil {
+		return usage("run kinit -c FILE:tickets U@REALM and set KRB5CCNAME=FILE:tickets", "--kerberos: %v", err)
+	}
+	b, err := readBounded(name, maxCredentials)
+	if err != nil {
+		return usage(hint, "--kerberos: %v", err)
+	}
+	cache, err := krb.ReadCache(b)
+	if err == nil {
+		err = cache.Usable(time.Now())
+	}
+	if err != nil {
+		return usage(hint, "--kerberos: %s: %v", name, err)
+	}
+	o.TicketCache, o.Scope.LDAPUser = b, cache.Principal()
+	return nil
+}
+
+// maxCredentials bounds a keytab or ticket cache.
+const maxCredentials = 4 << 20
+
+// ticketCache is the file that KRB5CCNAME names, or else the one that MIT and Heimdal use on Unix.
+func ticketCache(name string, uid int) (string, error) {
+	if name == "" {
+		if uid < 0 { // Windows keeps tickets in memory
+			return "", errors.New("KRB5CCNAME does not name a ticket cache")
+		}
+		return fmt.Sprintf("/tmp/krb5cc_%d", uid), nil
+	}
+	kind, path, ok := strings.Cut(name, ":")
+	switch {
+	case !ok || len(kind) == 1: // a path, on Windows with its drive
+		return name, nil
+	case kind == "FILE":
+		return path, nil
+	}
+	return "", fmt.Errorf("a ticket cache of the kind %s is not read, only FILE", kind)
+}
+
+// readKeytab reads the keytab, which must have a key of the account.
+func (f *scopeFlags) readKeytab(o *live.Options) error {
+	const hint = "klist -k -e shows the names and kinds of key in it"
+	name, realm, ok := strings.Cut(f.user, "@")
+	if !ok || name == "" || realm == "" {
+		return usage("give --user U@REALM", "--keytab takes the name of the account in it")
+	}
+	o.Scope.LDAPUser = name + "@" + strings.ToUpper(realm)
+	b, err := readBounded(f.keytab, maxCredentials)
+	if err != nil {
+		return usage("", "--keytab: %v", err)
+	}
+	k, err := krb.ReadKeytab(b)
+	if err != nil {
+		return usage(hint, "--keytab: %s: %v", f.keytab, err)
+	}
+	if !k.Has(o.Scope.LDAPUser) {
+		return usage(hint, "--keytab: %s has no key of %s of the kinds AES and RC4", f.keytab, o.Scope.LDAPUser)
+	}
+	o.Keytab = b
+	return nil
 }
 
 // password is the account's: from the file, the environment, or a prompt on a terminal.

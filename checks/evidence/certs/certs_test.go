@@ -11,7 +11,10 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/pem"
 	"math/big"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -231,6 +234,52 @@ func TestOldSignatures(t *testing.T) {
 	}
 }
 
+// file reads one of the certificates that OpenSSL made.
+func file(t testing.TB, name string) *x509.Certificate {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join("testdata", name+".pem"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	block, _ := pem.Decode(text)
+	if block == nil {
+		t.Fatalf("%s holds no certificate", name)
+	}
+	c, err := certs.Parse(block.Bytes)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// A CA of Windows with "alternate signatures" signs with RSASSA-PSS, whose parameters need not be those that Go takes.
+func TestOtherPSSParameters(t *testing.T) {
+	t.Parallel()
+	root := file(t, "root")
+	for _, name := range []string{"pss-sha1", "pss-salt20"} {
+		c := file(t, name)
+		if c.SignatureAlgorithm != x509.UnknownSignatureAlgorithm || certs.SignatureOID(c) != "1.2.840.113549.1.1.10" {
+			t.Errorf("%s is signed with %v, %s", name, c.SignatureAlgorithm, certs.SignatureOID(c))
+		}
+		if r := certs.Chains(c, nil, []*x509.Certificate{root}); r.Problem != certs.Trusted {
+			t.Errorf("%s: the problem is %v", name, r.Problem)
+		}
+		bad := *c
+		bad.RawTBSCertificate = append(slices.Clone(c.RawTBSCertificate), 0)
+		if err := certs.CheckSignature(&bad, root); err != certs.ErrSignature { //nolint:errorlint // the very value is promised
+			t.Errorf("%s, changed: %v", name, err)
+		}
+		if err := certs.CheckSignature(c, sign(t, ca("root"), ecKey(t), nil).cert); err != certs.ErrAlgorithm { //nolint:errorlint // the very value is promised
+			t.Errorf("%s, with an elliptic key: %v", name, err)
+		}
+		cut := *c
+		cut.Raw = c.Raw[:40]
+		if err := certs.CheckSignature(&cut, root); err != certs.ErrAlgorithm { //nolint:errorlint // the very value is promised
+			t.Errorf("%s, cut: %v", name, err)
+		}
+	}
+}
+
 func TestDescribe(t *testing.T) {
 	t.Parallel()
 	dc := asn1.ObjectIdentifier{0, 9, 2342, 19200300, 100, 1, 25}
@@ -275,6 +324,9 @@ func FuzzDescribe(f *testing.F) {
 	f.Add([]byte{0x30, 3, 2, 1, 5})
 	f.Add(sign(f, host("ocs.todorovic.adds"), ecKey(f), nil).cert.Raw)
 	f.Add(sign(f, ca("root"), rsaKey(f), nil).cert.Raw)
+	for _, name := range []string{"root", "pss-sha1"} {
+		f.Add(file(f, name).Raw)
+	}
 	f.Fuzz(func(t *testing.T, der []byte) {
 		d := certs.Describe(der)
 		for _, s := range append([]string{d.Subject, d.Issuer, d.CommonName, d.Problem}, d.DNSNames...) {
@@ -287,6 +339,9 @@ func FuzzDescribe(f *testing.F) {
 		} else if err == nil {
 			certs.Chains(c, []*x509.Certificate{c}, []*x509.Certificate{c})
 			certs.Chains(c, []*x509.Certificate{c}, nil)
+			if oid := certs.SignatureOID(c); strings.Trim(oid, "0123456789.") != "" {
+				t.Errorf("the signature is %q", oid)
+			}
 		}
 	})
 }

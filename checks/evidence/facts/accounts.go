@@ -33,6 +33,9 @@ type ServiceAccount struct {
 	PasswordNeverExpires bool      `json:"passwordNeverExpires,omitempty"`
 	PasswordExpires      time.Time `json:"passwordExpires,omitzero"`
 	MustChange           bool      `json:"mustChange,omitempty"`
+	// PolicyUnread tells that when the password ends is not known: neither the domain controller's computation nor the age of
+	// the password and the policy of the domain could be read.
+	PolicyUnread bool `json:"policyUnread,omitempty"`
 	// SPNs are its service principal names.
 	SPNs []string `json:"spns,omitempty"`
 	// Cite is the search that read it.
@@ -80,12 +83,10 @@ func deriveServiceAccounts(r *evidence.Reader, _ evidence.None) ([]ServiceAccoun
 		if err != nil {
 			return nil, err
 		}
-		if len(res.Entries) > 0 {
+		if len(res.Entries) > 0 && res.Entries[0].Value("maxPwdAge") != "" {
 			ages[domain] = maxAge(res.Entries[0].Value("maxPwdAge"))
 		}
-		questions = append(questions, NewSearch(reader.DC, dn, "base", "(&(objectClass=user)(!(objectClass=computer)))",
-			"sAMAccountName", "userAccountControl", "lockoutTime", "accountExpires", "pwdLastSet", "msDS-UserPasswordExpiryTimeComputed",
-			"msDS-User-Account-Control-Computed", "servicePrincipalName"))
+		questions = append(questions, AccountQuestion(reader.DC, dn))
 	}
 	found, errs := evidence.GetAll(r, Search, questions)
 	if err := errors.Join(errs...); err != nil {
@@ -95,11 +96,14 @@ func deriveServiceAccounts(r *evidence.Reader, _ evidence.None) ([]ServiceAccoun
 	for i, q := range questions {
 		for _, e := range found[i].Entries {
 			domain := DomainOfDN(DomainPart(e.DN))
-			a, err := serviceAccount(e, ages[domain])
+			age, hasPolicy := ages[domain]
+			a, err := serviceAccount(e, age)
 			if err != nil {
 				return nil, evidence.FailAt(evidence.Protocol, q.DC+" gives a malformed value of "+e.DN+": "+err.Error(), Search.Key(q))
 			}
 			a.Name = forest.NetBIOS(domain) + `\` + e.Value("sAMAccountName")
+			computed, set := e.Value("msDS-UserPasswordExpiryTimeComputed"), e.Value("pwdLastSet")
+			a.PolicyUnread = !a.PasswordNeverExpires && computed == "" && (set == "" || !hasPolicy)
 			a.Groups, a.Cite = sorted(memberOf[q.Base]), Search.Key(q)
 			out = append(out, a)
 		}
@@ -107,6 +111,17 @@ func deriveServiceAccounts(r *evidence.Reader, _ evidence.None) ([]ServiceAccoun
 	slices.SortFunc(out, func(a, b ServiceAccount) int { return strings.Compare(a.Name, b.Name) })
 	return out, nil
 }
+
+// AccountQuestion asks a domain controller for all that ReadAccount reads. A computer or a group gives no entry.
+func AccountQuestion(dc, dn string) SearchQuestion {
+	return NewSearch(dc, dn, "base", "(&(objectClass=user)(!(objectClass=computer)))",
+		"sAMAccountName", "userAccountControl", "lockoutTime", "accountExpires", "pwdLastSet", "msDS-UserPasswordExpiryTimeComputed",
+		"msDS-User-Account-Control-Computed", "servicePrincipalName")
+}
+
+// ReadAccount reads the state of an account from the answer to an AccountQuestion. When its password ends is known only where the domain
+// controller computes it. The error names the attribute that is malformed or missing.
+func ReadAccount(e Entry) (ServiceAccount, error) { return serviceAccount(e, 0) }
 
 // lockedOut is the bit of msDS-User-Account-Control-Computed that says so ([MS-ADTS] 3.1.1.4.5.17).
 const lockedOut = 0x10

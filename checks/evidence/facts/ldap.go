@@ -61,6 +61,11 @@ var RootDSE = &evidence.Kind[DCQuestion, RootDSEData]{
 	Needs: []evidence.AnyKind{NetConnect, ConfigScope, Addresses, DNSLookup},
 }
 
+// SessionKey names the session with a domain controller: the root of every search that it could not serve. It is no kind of its own.
+func SessionKey(e Endpoint) evidence.Key {
+	return evidence.Key{Kind: "ldap.session", Query: e.String()}
+}
+
 // SearchQuestion asks one domain controller. Scope is "base", "one" or "sub"; Attributes are sorted.
 type SearchQuestion struct {
 	DC, Base, Scope, Filter string

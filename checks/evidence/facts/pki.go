@@ -20,6 +20,12 @@ type Anchor struct {
 	DER   []byte `json:"der"`
 }
 
+// The stores of anchors that are not the machine's own: what was given, and CN=Certification Authorities of AD.
+const (
+	StoreGiven = "--roots"
+	StoreAD    = "AD Certification Authorities"
+)
+
 // SystemAnchors are the roots that the scanning machine itself trusts.
 var SystemAnchors = &evidence.Kind[evidence.None, AnchorList]{
 	Name: "trust.system",
@@ -42,9 +48,9 @@ func deriveAnchors(r *evidence.Reader, _ evidence.None) (AnchorList, error) {
 	}
 	var l AnchorList
 	if scope.RootsGiven {
-		l.Read = append(l.Read, "--roots")
+		l.Read = append(l.Read, StoreGiven)
 		for _, der := range scope.Roots {
-			l.Anchors = append(l.Anchors, Anchor{"--roots", der})
+			l.Anchors = append(l.Anchors, Anchor{StoreGiven, der})
 		}
 	}
 	if scope.SystemRoots {
@@ -79,9 +85,9 @@ func adAnchors(r *evidence.Reader) (AnchorList, error) {
 	if err != nil {
 		return AnchorList{}, err
 	}
-	l := AnchorList{Read: []string{"AD Certification Authorities"}}
+	l := AnchorList{Read: []string{StoreAD}}
 	for _, der := range values(res, "cACertificate") {
-		l.Anchors = append(l.Anchors, Anchor{"AD Certification Authorities", der})
+		l.Anchors = append(l.Anchors, Anchor{StoreAD, der})
 	}
 	return l, nil
 }

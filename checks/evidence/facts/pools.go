@@ -57,17 +57,13 @@ func (l PoolList) Find(fqdn string) (Pool, bool) {
 var Pools = &evidence.Kind[evidence.None, PoolList]{
 	Name:   "topology.pools",
 	Doc:    "the pools that AD lists, with type, version and front ends",
-	Needs:  []evidence.AnyKind{Directory, Search},
+	Needs:  []evidence.AnyKind{DomainReader, Directory, Search},
 	Derive: derivePools,
 }
 
 func derivePools(r *evidence.Reader, _ evidence.None) (PoolList, error) {
 	objects, cite, err := searchBoth(r, "(|(objectClass=msRTCSIP-Pool)(objectClass=msRTCSIP-PoolService))",
 		"objectClass", "dNSHostName", "msRTCSIP-FrontEndServers", "msRTCSIP-PoolType", "msRTCSIP-PoolVersion")
-	if err != nil {
-		return PoolList{}, err
-	}
-	dir, err := Directory.Get(r, evidence.None{})
 	if err != nil {
 		return PoolList{}, err
 	}
@@ -87,7 +83,7 @@ func derivePools(r *evidence.Reader, _ evidence.None) (PoolList, error) {
 			}
 			p.Service = service.DN
 			for _, dn := range service.Values("msRTCSIP-FrontEndServers") {
-				f, err := frontEnd(r, dir, string(dn))
+				f, err := frontEnd(r, string(dn))
 				if err != nil {
 					return PoolList{}, err
 				}
@@ -100,16 +96,21 @@ func derivePools(r *evidence.Reader, _ evidence.None) (PoolList, error) {
 	return l, nil
 }
 
-// frontEnd reads a server object, a service connection point "CN=..,CN=Microsoft,CN=OCS,OU=..", and the computer above it.
-func frontEnd(r *evidence.Reader, dir DirectoryData, dn string) (FrontEnd, error) {
+// frontEnd reads a server object, a service connection point "CN=..,CN=Microsoft,CN=OCS,OU=..", and the computer above it, in
+// the domain of that computer: it need not be the one that the pool is read in.
+func frontEnd(r *evidence.Reader, dn string) (FrontEnd, error) {
 	f := FrontEnd{DN: dn}
 	_, computer, ok := strings.Cut(dn, ",CN=Microsoft,")
 	if !ok {
 		return f, nil
 	}
+	reader, err := DomainReader.Get(r, DomainQuestion{DomainOfDN(DomainPart(dn))})
+	if err != nil {
+		return f, err
+	}
 	found, errs := evidence.GetAll(r, Search, []SearchQuestion{
-		NewSearch(dir.DC, computer, "base", "(objectClass=computer)", "dNSHostName"),
-		NewSearch(dir.DC, dn, "base", "(objectClass=*)", "msRTCSIP-ServerVersion"),
+		NewSearch(reader.DC, computer, "base", "(objectClass=computer)", "dNSHostName"),
+		NewSearch(reader.DC, dn, "base", "(objectClass=*)", "msRTCSIP-ServerVersion"),
 	})
 	for _, err := range errs {
 		if err != nil {

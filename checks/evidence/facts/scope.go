@@ -33,7 +33,11 @@ type Scope struct {
 	// DCs are domain controllers given by the user, as HOST or HOST:PORT.
 	DCs []string `json:"dcs,omitempty"`
 	// LDAPUser is the account that searches run as; empty: none was given, and searches are not-configured.
+	// With --kerberos it is the principal of the ticket cache.
 	LDAPUser string `json:"ldapUser,omitempty"`
+	// Kerberos tells that the account is that of a ticket cache, Keytab that its key stands in a file.
+	Kerberos bool `json:"kerberos,omitempty"`
+	Keytab   bool `json:"keytab,omitempty"`
 	// AllowCleartext lets the password travel without TLS.
 	AllowCleartext bool `json:"allowCleartext,omitempty"`
 	// Phase is "auto", "pre-install" or "post-install".
@@ -120,10 +124,10 @@ func fields(parts ...string) string {
 
 // All is every kind, for validation and for the catalogue.
 var All = []evidence.AnyKind{
-	ConfigScope, DNSAnswer, DNSLookup, Addresses, NetConnect, RootDSE, Search, Directory, TLSHandshake, Register,
+	ConfigScope, DNSAnswer, DNSLookup, Addresses, NetConnect, RootDSE, Search, Users, Directory, TLSHandshake, Register,
 	SystemAnchors, Anchors, ADDomain, DomainControllers, SIPDomains, Servers, ServerNames, Discovery, ServerPhase,
 	Forest, Controllers, Catalog, DomainReader, Masters, SchemaVersion, ForestSettings, Groups, PropertySetIDs, SecurityDescriptor,
-	ReplicaLinks, Neighbors, Pools, TrustedServers, ServiceAccounts, Users, AllUsers, PublicKeys,
+	ReplicaLinks, Neighbors, Pools, TrustedServers, ServiceAccounts, AllUsers, PublicKeys,
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

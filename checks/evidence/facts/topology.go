@@ -312,6 +312,14 @@ func IsHostName(s string) bool {
 	return s != "" && len(s) <= 253 && strings.Trim(s, letters) == "" && !IsAddress(s)
 }
 
+// Few joins the first names of a list: "a, b, c and 12 more".
+func Few(names []string, separator string, most int) string {
+	if len(names) <= most {
+		return strings.Join(names, separator)
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], separator), len(names)-most)
+}
+
 // Count is "1 server", "2 servers".
 func Count(n int, what string) string {
 	if n == 1 {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"encoding/binary"
 	"encoding/json"
 	"net"
 	"slices"
@@ -26,13 +27,17 @@ type directory struct {
 	tls         *tls.Config // nil: StartTLS is refused
 	implicit    bool        // TLS from the first byte
 	diagnostic  string      // not empty: binds are refused with 49 and this text
+	bindCode    int64       // result code of binds that are not refused with 49
 	code        int64       // result code of searches
+	ntlm        bool        // offers NTLM and speaks it
+	gss         *acceptor   // nil: no GSSAPI
 	pages       int         // pages of one entry each
 	hangSearch  bool
 	hangs       func() // called when a search hangs; may be nil
 	binds       atomic.Int64
 	connections atomic.Int64
 	clearBinds  atomic.Int64
+	dacl        atomic.Int64 // searches that came with the SD_FLAGS control for the DACL alone
 }
 
 func (d *directory) handle(c net.Conn) {
@@ -56,11 +61,23 @@ func (d *directory) handle(c net.Conn) {
 			respond(c, id, result(ldap.ApplicationExtendedResponse, 0, ""))
 			c, secured = tls.Server(c, d.tls), true
 		case ldap.ApplicationBindRequest:
+			auth := op.Children[2]
+			switch {
+			case auth.Tag == 3 && d.gss != nil:
+				c = d.gss.bind(c, id, auth)
+				continue
+			case auth.Tag == 3 || auth.Tag > 3 && !d.ntlm:
+				respond(c, id, result(ldap.ApplicationBindResponse, ldap.LDAPResultAuthMethodNotSupported, ""))
+				continue
+			case auth.Tag == 10:
+				respond(c, id, challenge())
+				continue
+			}
 			d.binds.Add(1)
-			if !secured {
+			if !secured && auth.Tag == 0 {
 				d.clearBinds.Add(1)
 			}
-			code := int64(0)
+			code := d.bindCode
 			if d.diagnostic != "" {
 				code = ldap.LDAPResultInvalidCredentials
 			}
@@ -71,9 +88,33 @@ func (d *directory) handle(c net.Conn) {
 	}
 }
 
+// challenge is the answer to an NTLM negotiate message: a CHALLENGE_MESSAGE ([MS-NLMP] 2.2.1.2) with no target
+// information, in the place of the matched DN ([MS-ADTS] 5.1.1.1.3).
+func challenge() *ber.Packet {
+	m := append([]byte("NTLMSSP\x00\x02\x00\x00\x00"), make([]byte, 36)...)
+	binary.LittleEndian.PutUint32(m[20:], 1|1<<9|1<<19) // UNICODE, NTLM, EXTENDED_SESSIONSECURITY
+	copy(m[24:], "01234567")
+	p := ber.Encode(ber.ClassApplication, ber.TypeConstructed, ldap.ApplicationBindResponse, nil, "result")
+	p.AppendChild(ber.NewInteger(ber.ClassUniversal, ber.TypePrimitive, ber.TagEnumerated, int64(0), "code"))
+	p.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, string(m), "challenge"))
+	p.AppendChild(ber.NewString(ber.ClassUniversal, ber.TypePrimitive, ber.TagOctetString, "", "diagnostic"))
+	return p
+}
+
 func (d *directory) search(c net.Conn, id int64, p *ber.Packet) {
 	base := p.Children[1].Children[0].Value.(string)
+	if len(p.Children) > 2 {
+		for _, child := range p.Children[2].Children {
+			// The value is SEQUENCE { INTEGER 4 } ([MS-ADTS] 3.1.1.3.4.1.11).
+			if child.Children[0].Value == ldap.ControlTypeMicrosoftSDFlags && string(child.Children[len(child.Children)-1].ByteValue) == "0\x03\x02\x01\x04" {
+				d.dacl.Add(1)
+			}
+		}
+	}
 	switch {
+	case base == "" && d.ntlm:
+		respond(c, id, entryOf("", "supportedSASLMechanisms", "GSS-SPNEGO"))
+		respond(c, id, result(ldap.ApplicationSearchResultDone, 0, ""))
 	case base == "":
 		respond(c, id, entryOf("", "defaultNamingContext", "DC=todorovic,DC=adds", "domainFunctionality", "2"))
 		respond(c, id, result(ldap.ApplicationSearchResultDone, 0, ""))
@@ -89,7 +130,9 @@ func (d *directory) search(c net.Conn, id int64, p *ber.Packet) {
 		page := 0
 		for _, child := range p.Children[2].Children {
 			if control, err := ldap.DecodeControl(child); err == nil {
-				page, _ = strconv.Atoi(string(control.(*ldap.ControlPaging).Cookie))
+				if paging, ok := control.(*ldap.ControlPaging); ok {
+					page, _ = strconv.Atoi(string(paging.Cookie))
+				}
 			}
 		}
 		page++
@@ -195,7 +238,8 @@ func TestRootDSEIsReadWithoutAnAccount(t *testing.T) {
 		}
 		g := newRig(t, t.Context(), Options{Connect: []string{q + "=" + listen(t, d.handle)}})
 		got, err := facts.RootDSE.Get(g.reader(), facts.DCQuestion{DC: name})
-		if level, ok := got.Level("domainFunctionality"); err != nil || !ok || level != 2 || got.Get("defaultNamingContext") != "DC=todorovic,DC=adds" {
+		if level, ok := got.Level("domainFunctionality"); err != nil || !ok || level != 2 || got.Get("defaultNamingContext") != "DC=todorovic,DC=adds" ||
+			time.Since(got.ReadAt) > time.Minute || got.ReadAt.Location() != time.UTC {
 			t.Errorf("%s: %+v, %v", name, got, err)
 		}
 		if d.binds.Load() != 0 {
@@ -290,25 +334,41 @@ func TestASearchThatIsRefusedTakesNothingFromTheNext(t *testing.T) {
 	}
 }
 
-func TestSearchFallsBackToPort636(t *testing.T) {
+func TestSearchFallsBackToThePortForTLS(t *testing.T) {
 	t.Parallel()
 	p := newPKI(t)
-	plain, sealed := &directory{}, &directory{implicit: true, tls: p.server(t, named(dc1)), pages: 1}
-	g := newRig(t, t.Context(), p.options(dc1+":389="+listen(t, plain.handle), dc1+":636="+listen(t, sealed.handle)))
-	for _, base := range []string{"DC=a", "DC=b"} {
-		res, err := facts.Search.Get(g.reader(), find(dc1, base))
-		if err != nil || len(res.Entries) != 1 {
-			t.Errorf("%s: %+v, %v", base, res, err)
-		}
-		rec := g.record(t, facts.Search.Key(find(dc1, base)))
-		for _, port := range []string{":389", ":636"} {
-			if !slices.ContainsFunc(rec.Needs, func(k evidence.Key) bool { return k.String() == "net.connect("+dc1+port+")" }) {
-				t.Errorf("%s does not rest on port %s: %v", base, port, rec.Needs)
+	for _, c := range []struct{ dc, plain, tls string }{{dc1, ":389", ":636"}, {dc1 + ":3268", ":3268", ":3269"}} {
+		plain, sealed := &directory{}, &directory{implicit: true, tls: p.server(t, named(dc1)), pages: 1}
+		g := newRig(t, t.Context(), p.options(dc1+c.plain+"="+listen(t, plain.handle), dc1+c.tls+"="+listen(t, sealed.handle)))
+		for _, base := range []string{"DC=a", "DC=b"} {
+			res, err := facts.Search.Get(g.reader(), find(c.dc, base))
+			if err != nil || len(res.Entries) != 1 {
+				t.Errorf("%s: %+v, %v", base, res, err)
+			}
+			rec := g.record(t, facts.Search.Key(find(c.dc, base)))
+			for _, port := range []string{c.plain, c.tls} {
+				if !slices.ContainsFunc(rec.Needs, func(k evidence.Key) bool { return k.String() == "net.connect("+dc1+port+")" }) {
+					t.Errorf("%s does not rest on port %s: %v", base, port, rec.Needs)
+				}
 			}
 		}
+		if plain.binds.Load() != 0 || sealed.binds.Load() != 1 {
+			t.Errorf("%d binds in clear, %d under TLS", plain.binds.Load(), sealed.binds.Load())
+		}
 	}
-	if plain.binds.Load() != 0 || sealed.binds.Load() != 1 {
-		t.Errorf("%d binds in clear, %d under TLS", plain.binds.Load(), sealed.binds.Load())
+}
+
+// Without that control an ordinary account is not given the security descriptor.
+func TestASecurityDescriptorIsAskedForByItsDACLAlone(t *testing.T) {
+	t.Parallel()
+	p := newPKI(t)
+	d := &directory{tls: p.server(t, named(dc1)), pages: 2}
+	g := newRig(t, t.Context(), p.options(dc1+":389="+listen(t, d.handle)))
+	for want, attribute := range []string{"cn", "ntsecuritydescriptor"} {
+		q := facts.NewSearch(dc1, "DC=a", "sub", "(objectClass=*)", attribute)
+		if res, err := facts.Search.Get(g.reader(), q); err != nil || len(res.Entries) != 2 || d.dacl.Load() != int64(2*want) {
+			t.Errorf("%s: %+v, %v, %d pages with the control", attribute, res, err, d.dacl.Load())
+		}
 	}
 }
 
@@ -342,7 +402,7 @@ func TestThePasswordIsNotSent(t *testing.T) {
 					t.Errorf("%+v", f)
 				}
 			}
-			if d.binds.Load() != 0 || d.connections.Load() > 2 {
+			if d.binds.Load() != 0 || d.connections.Load() > 3 {
 				t.Errorf("%d binds on %d connections", d.binds.Load(), d.connections.Load())
 			}
 		})
@@ -372,7 +432,11 @@ func TestAWrongPasswordIsTriedOnce(t *testing.T) {
 	t.Parallel()
 	p := newPKI(t)
 	const diagnostic = "80090308: LdapErr: DSID-0C09042F, comment: AcceptSecurityContext error, data %, v2580\x00"
-	for code, detail := range map[string]string{"52e": "the password is wrong", "775": "it is locked out", "abc": "name or password is wrong"} {
+	for code, detail := range map[string]string{
+		"525": "there is no such account", "52e": "the password is wrong", "530": "may not log on at this time", "531": "may not log on from this machine",
+		"532": "its password has expired", "533": "it is disabled", "701": "it has expired", "773": "its password must be changed first",
+		"775": "it is locked out", "abc": "name or password is wrong",
+	} {
 		t.Run(code, func(t *testing.T) {
 			t.Parallel()
 			var dcs []*directory
@@ -444,5 +508,51 @@ func TestTheRunsEndClosesTheSession(t *testing.T) {
 	_, err := facts.Search.Get(g.reader(), find(dc1, "DC=a"))
 	if f := failure(t, err); f.Reason != evidence.Interrupted {
 		t.Errorf("%+v", f)
+	}
+}
+
+func TestAServerThatDemandsSigningIsToldOf(t *testing.T) {
+	t.Parallel()
+	p := newPKI(t)
+	for name, d := range map[string]*directory{"simple": {}, "NTLM": {ntlm: true}} {
+		d.bindCode = ldap.LDAPResultStrongAuthRequired
+		o := p.options(dc1+":389="+listen(t, d.handle), dc1+":636="+closedPort(t))
+		o.Scope.AllowCleartext = !d.ntlm
+		_, err := facts.Search.Get(newRig(t, t.Context(), o).reader(), find(dc1, "DC=a"))
+		f := failure(t, err)
+		for _, part := range []string{`"Domain controller: LDAP server signing requirements"`, "--roots", "--kerberos"} {
+			if f.Reason != evidence.Denied || !strings.Contains(f.Detail, part) || f.Root.Kind != "ldap.session" {
+				t.Errorf("%s: %+v lacks %s", name, f, part)
+			}
+		}
+	}
+}
+
+func TestWithoutTLSNTLMProvesThePassword(t *testing.T) {
+	t.Parallel()
+	p := newPKI(t)
+	d := &directory{ntlm: true, pages: 1}
+	g := newRig(t, t.Context(), p.options(dc1+":389="+listen(t, d.handle), dc1+":636="+closedPort(t)))
+	if res, err := facts.Search.Get(g.reader(), find(dc1, "DC=a")); err != nil || len(res.Entries) != 1 || d.binds.Load() != 1 || d.clearBinds.Load() != 0 {
+		t.Errorf("%+v, %v, %d binds, %d in clear", res, err, d.binds.Load(), d.clearBinds.Load())
+	}
+	g.noSecret(t)
+}
+
+// Neither way leads to a second try that could lock the account: not the next way, not the next domain controller.
+func TestAPasswordThatNTLMFindsWrongIsTriedOnce(t *testing.T) {
+	t.Parallel()
+	p := newPKI(t)
+	wrong := &directory{ntlm: true, diagnostic: "80090308: LdapErr: DSID-0C0903A9, comment: AcceptSecurityContext error, data 52e, v1db1"}
+	next := &directory{tls: p.server(t, named("dc2.d"))}
+	g := newRig(t, t.Context(), p.options(dc1+":389="+listen(t, wrong.handle), dc1+":636="+closedPort(t), "dc2.d:389="+listen(t, next.handle)))
+	for _, dc := range []string{dc1, "dc2.d"} {
+		_, err := facts.Search.Get(g.reader(), find(dc, "DC=a"))
+		if f := failure(t, err); f.Reason != evidence.Denied || f.Detail != "the account of --user is refused: the password is wrong" || f.Root.Kind != "ldap.account" {
+			t.Errorf("%s: %+v", dc, f)
+		}
+	}
+	if wrong.binds.Load() != 1 || next.binds.Load() != 0 {
+		t.Errorf("%d tries, then %d", wrong.binds.Load(), next.binds.Load())
 	}
 }

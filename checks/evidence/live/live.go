@@ -76,6 +76,10 @@ func (s *Source) ask(ctx context.Context, tr *env.Trace, req evidence.Request) (
 		if req.Kind == facts.Search {
 			return s.ldap.Search(ctx, tr, r, q)
 		}
+	case facts.UsersQuestion:
+		if req.Kind == facts.Users {
+			return s.ldap.Users(ctx, tr, r, q)
+		}
 	case facts.RegisterQuestion:
 		if req.Kind == facts.Register {
 			return sipprobe.Register(ctx, s.env, tr, r, q)

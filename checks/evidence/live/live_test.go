@@ -41,6 +41,12 @@ func newRig(t *testing.T, ctx context.Context, o Options) *rig {
 	return &rig{src, evidence.NewStore(ctx, evidence.Layered{Given: given, Next: src})}
 }
 
+// patient makes the budgets long, for a run in which nothing is silent and a busy machine must not look so.
+func (g *rig) patient() *rig {
+	g.env.Budgets = env.Budgets{DNSAttempt: 5 * time.Second, Connect: 20 * time.Second, Exchange: 20 * time.Second}
+	return g
+}
+
 func (g *rig) reader() *evidence.Reader { return g.store.NewReader(facts.All) }
 
 // record is that of a fact that was gathered.

@@ -16,6 +16,7 @@ var meanings = map[uint32]meaning{
 	1232:       {"no network way leads to the partner", "look at routers, cabling and the firewall between the two"},
 	1256:       {"the partner is not available; another partition shows why", "mend the error of the other partition first"},
 	1396:       {"the target account name is incorrect", "look for a duplicate service principal name and for the partner's computer account; `netdom resetpwd` renews its password"},
+	1398:       {"the clocks of the two differ too much", "set the clock that is off: `w32tm /resync` on it"},
 	1722:       {"the RPC server is unavailable", "look at the partner's `<guid>._msdcs` record, whether it runs, and at the firewall (TCP 135 and the dynamic RPC ports)"},
 	1727:       {"the remote procedure call failed", "look at the firewall and the largest packet (MTU) between the two"},
 	1753:       {"the endpoint mapper has no more endpoints", "look whether the partner's name leads to another machine's address, and restart its directory service"},

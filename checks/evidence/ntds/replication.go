@@ -114,8 +114,11 @@ type Neighbor struct {
 }
 
 // Deleted tells whether the partner's object was deleted: such links linger and mean nothing.
-func (n Neighbor) Deleted() bool {
-	return strings.Contains(n.SourceDN, "\nDEL:") || strings.Contains(n.SourceDN, `\0ADEL:`)
+func (n Neighbor) Deleted() bool { return Deleted(n.SourceDN) }
+
+// Deleted tells whether a DN is that of a deleted object ([MS-ADTS] 3.1.1.5.5.1.1), as LDAP or XML writes it.
+func Deleted(dn string) bool {
+	return strings.Contains(dn, "\nDEL:") || strings.Contains(dn, `\0ADEL:`)
 }
 
 // ParseNeighbor reads one value of msDS-ReplAllInboundNeighbors: a DS_REPL_NEIGHBOR element

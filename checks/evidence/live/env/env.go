@@ -46,6 +46,8 @@ type Env struct {
 
 	scope    facts.Scope
 	password string
+	keytab   []byte
+	tickets  []byte
 	connect  map[string]string
 	lab      map[string]string
 
@@ -60,6 +62,9 @@ type Options struct {
 	Scope facts.Scope
 	// Password is that of Scope.LDAPUser; it never enters a record.
 	Password string
+	// Keytab or TicketCache is the content of the file that stands in for a password with Scope.Keytab or Scope.Kerberos.
+	// It never enters a record either.
+	Keytab, TicketCache []byte
 	// Connect are --connect values: HOST:PORT=ADDR:PORT, HOST:*=ADDR or *:PORT=ADDR:PORT.
 	Connect []string
 	// Lab maps "tcp 10.0.0.10:5061" to a loopback address; not nil means that nothing else is ever dialled.
@@ -74,7 +79,7 @@ func New(o Options) (*Env, error) {
 	}
 	return &Env{
 		Budgets: Budgets{DNSAttempt, ConnectBudget, ExchangeBudget},
-		scope:   o.Scope, password: o.Password, connect: connect, lab: o.Lab,
+		scope:   o.Scope, password: o.Password, keytab: o.Keytab, tickets: o.TicketCache, connect: connect, lab: o.Lab,
 		addresses: map[string]*address{}, contacted: map[string]bool{}, reached: map[facts.Endpoint]Target{},
 	}, nil
 }
@@ -84,6 +89,12 @@ func (e *Env) Scope() facts.Scope { return e.scope }
 
 // Password is that of Scope.LDAPUser. It is for the bind alone and never enters a record, a log or an error.
 func (e *Env) Password() string { return e.password }
+
+// Keytab and TicketCache are the files that stand in for a password, with the same care.
+func (e *Env) Keytab() []byte { return e.keytab }
+
+// TicketCache is the content of the ticket cache; see Keytab.
+func (e *Env) TicketCache() []byte { return e.tickets }
 
 // Contacted lists what was dialled as "host:port/proto", by logical name, sorted.
 func (e *Env) Contacted() []string {

@@ -12,6 +12,7 @@ import (
 	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/facts"
 	"ocsdoctor/checks/evidence/live/env"
+	"ocsdoctor/checks/evidence/live/krb"
 )
 
 // script is a connection on which the server says what the fuzzer wants once it was asked, and ends it.
@@ -83,6 +84,22 @@ func FuzzStartTLS(f *testing.F) {
 		how, err := startTLS(t.Context(), s)
 		if accepted := how == "" && err == nil; accepted && len(b) < 14 {
 			t.Errorf("%x is taken for an answer to StartTLS", b)
+		}
+	})
+}
+
+// Nothing that is not signed with the context's key comes through a layer.
+func FuzzLayer(f *testing.F) {
+	for _, s := range append(seeds, []byte{0, 0, 0, 0}, []byte{0, 0, 0, 2, 5, 4}, []byte{0xff, 0xff, 0xff, 0xff}) {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, b []byte) {
+		s := newScript(b)
+		s.asked <- struct{}{}
+		l := &layer{Conn: s}
+		l.lay(&krb.Context{}, 1<<16)
+		if n, err := l.Read(make([]byte, 16)); n != 0 || err == nil {
+			t.Errorf("%d bytes come out of %x", n, b)
 		}
 	})
 }

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-ldap/ldap/v3"
 
@@ -24,9 +25,11 @@ import (
 const (
 	plainPort     = 389
 	tlsPort       = 636
+	catalogPort   = 3268
 	catalogTLS    = 3269
 	pageSize      = 500
 	maxEntries    = 100_000
+	maxPages      = 1000
 	maxSearch     = 64 << 20 // bytes of all answers to one search
 	maxRootDSE    = 1 << 20  // bytes of the answer to one read of the rootDSE
 	maxHandshakes = 256 << 10
@@ -55,7 +58,7 @@ var rootAttributes = []string{
 	"defaultNamingContext", "rootDomainNamingContext", "configurationNamingContext", "schemaNamingContext", "namingContexts",
 	"dnsHostName", "serverName", "domainFunctionality", "forestFunctionality", "domainControllerFunctionality",
 	"isSynchronized", "isGlobalCatalogReady", "currentTime", "highestCommittedUSN",
-	"supportedControl", "supportedSASLMechanisms", "supportedLDAPVersion", "ldapServiceName",
+	"supportedControl", "supportedSASLMechanisms", "supportedLDAPVersion", "supportedCapabilities", "ldapServiceName", "vendorName",
 }
 
 // RootDSE is ldap.rootdse: an anonymous read. On a TLS port the certificate is not looked at, since nothing secret is sent.
@@ -66,6 +69,7 @@ func (c *Client) RootDSE(ctx context.Context, tr *env.Trace, r *evidence.Reader,
 		return facts.RootDSEData{}, err
 	}
 	var res *ldap.SearchResult
+	var at time.Time
 	err = c.env.Talk(ctx, tr, target, c.env.Budgets.Exchange, func(ctx context.Context, conn net.Conn) error {
 		if implicitTLS(ep.Port) {
 			t := tls.Client(conn, anyTLS(ep.Host))
@@ -78,6 +82,7 @@ func (c *Client) RootDSE(ctx context.Context, tr *env.Trace, r *evidence.Reader,
 		defer l.close()
 		var err error
 		res, err = l.ldap.Search(ldap.NewSearchRequest("", ldap.ScopeBaseObject, ldap.NeverDerefAliases, 0, 0, false, "(objectClass=*)", rootAttributes, nil))
+		at = time.Now().UTC()
 		return l.judge(ctx, ep, err)
 	})
 	if err != nil {
@@ -86,7 +91,7 @@ func (c *Client) RootDSE(ctx context.Context, tr *env.Trace, r *evidence.Reader,
 	if len(res.Entries) != 1 {
 		return facts.RootDSEData{}, evidence.Fail(evidence.Protocol, ep.String()+" answers without a rootDSE")
 	}
-	d := facts.RootDSEData{Attributes: map[string][]string{}}
+	d := facts.RootDSEData{Attributes: map[string][]string{}, ReadAt: at}
 	for _, a := range res.Entries[0].Attributes {
 		for _, v := range a.Values {
 			d.Attributes[text(a.Name)] = append(d.Attributes[text(a.Name)], text(v))
@@ -98,82 +103,99 @@ func (c *Client) RootDSE(ctx context.Context, tr *env.Trace, r *evidence.Reader,
 
 // Search is ldap.search. A base that does not exist is a value; references to other servers are not followed.
 func (c *Client) Search(ctx context.Context, tr *env.Trace, r *evidence.Reader, q facts.SearchQuestion) (facts.SearchResult, error) {
-	scope, err := facts.ConfigScope.Get(r, evidence.None{})
+	var out facts.SearchResult
+	req, err := request(q)
+	if err != nil {
+		return out, err
+	}
+	err = c.ask(ctx, tr, r, q.DC, facts.Search.Key(q), func(s *session) (err error) {
+		// Searches share the connection: each that begins renews what may be read for all.
+		s.link.meter.left.Store(maxSearch)
+		out.NoSuchObject, err = c.pages(ctx, tr, s, req, pageSize, func(entries []*ldap.Entry) error {
+			for _, e := range entries {
+				out.Entries = append(out.Entries, entry(e))
+			}
+			if len(out.Entries) > maxEntries {
+				return evidence.Fail(evidence.Protocol, s.endpoint.String()+" answers the search with more entries than are read")
+			}
+			return nil
+		})
+		return err
+	})
 	if err != nil {
 		return facts.SearchResult{}, err
+	}
+	slices.SortStableFunc(out.Entries, func(a, b facts.Entry) int { return strings.Compare(a.DN, b.DN) })
+	return out, nil
+}
+
+// ask runs a search, whose key is given, on the session with a domain controller.
+func (c *Client) ask(ctx context.Context, tr *env.Trace, r *evidence.Reader, dc string, key evidence.Key, search func(*session) error) error {
+	scope, err := facts.ConfigScope.Get(r, evidence.None{})
+	if err != nil {
+		return err
 	}
 	switch {
 	case scope.LDAPUser == "":
-		return facts.SearchResult{}, evidence.FailAt(evidence.NotConfigured, "no account to read the directory with is given (--user)", scopeKey)
-	case c.env.Password() == "":
-		return facts.SearchResult{}, evidence.FailAt(evidence.NotConfigured, "no password for the account of --user is given (--password-file or OCSDOCTOR_PASSWORD)", scopeKey)
+		return evidence.FailAt(evidence.NotConfigured, "no account to read the directory with is given (--user or --kerberos)", scopeKey)
+	case c.env.Password() == "" && !scope.Kerberos && !scope.Keytab:
+		return evidence.FailAt(evidence.NotConfigured, "no password for the account of --user is given (--password-file or OCSDOCTOR_PASSWORD)", scopeKey)
 	}
-	req, err := request(q)
-	if err != nil {
-		return facts.SearchResult{}, err
-	}
-	s := c.session(endpoint(q.DC))
+	s := c.session(endpoint(dc))
 	// Read before the session is waited for, so that every search rests on the same facts whoever opens it.
 	if _, err := c.env.Connected(r, s.endpoint); err != nil {
-		return facts.SearchResult{}, err
+		return err
 	}
 	if err := s.take(ctx); err != nil {
-		return facts.SearchResult{}, err
+		return err
 	}
 	err = c.open(ctx, tr, r, s)
 	s.release()
 	if err != nil {
-		return facts.SearchResult{}, err
+		return err
 	}
-	res, err := c.search(ctx, tr, s, req)
+	err = search(s)
 	if err != nil && s.link.broken.Load() && ctx.Err() == nil {
 		if err := s.take(ctx); err != nil {
-			return facts.SearchResult{}, err
+			return err
 		}
 		defer s.release()
 		if s.failure == nil { // what broke the session is the root of all that still wants it
 			s.link.close()
-			s.failure = rooted(err, facts.Search.Key(q))
+			s.failure = rooted(err, key)
 		}
-		return facts.SearchResult{}, s.failure
+		return s.failure
 	}
-	return res, err
+	return err
 }
 
-// search reads all pages (RFC 2696).
-func (c *Client) search(ctx context.Context, tr *env.Trace, s *session, req *ldap.SearchRequest) (facts.SearchResult, error) {
-	var out facts.SearchResult
-	// Searches share the connection: each that begins renews what may be read for all.
-	s.link.meter.left.Store(maxSearch)
-	paging := ldap.NewControlPaging(pageSize)
-	req.Controls = []ldap.Control{paging}
-	for pages := 0; ; pages++ {
+// pages hands each page of a search to take (RFC 2696). absent tells that the base does not exist.
+func (c *Client) pages(ctx context.Context, tr *env.Trace, s *session, req *ldap.SearchRequest, size uint32, take func([]*ldap.Entry) error) (absent bool, err error) {
+	paging := ldap.NewControlPaging(size)
+	req.Controls = append(req.Controls, paging)
+	for range maxPages {
 		var res *ldap.SearchResult
 		err := c.env.Exchange(ctx, tr, s.target, c.env.Budgets.Exchange, func(ctx context.Context) (err error) {
 			defer env.CloseAtEnd(ctx, s.link.meter)()
 			res, err = s.link.ldap.Search(req)
 			if ldap.IsErrorWithCode(err, ldap.LDAPResultNoSuchObject) {
-				out.NoSuchObject, err = true, nil
+				absent, err = true, nil
 			}
 			return s.link.judge(ctx, s.endpoint, err)
 		})
 		if err != nil {
-			return facts.SearchResult{}, err
+			return false, err
 		}
-		for _, e := range res.Entries {
-			out.Entries = append(out.Entries, entry(e))
-		}
-		if len(out.Entries) > maxEntries || pages > maxEntries/pageSize {
-			return facts.SearchResult{}, evidence.Fail(evidence.Protocol, s.endpoint.String()+" answers the search with more entries than are read")
+		if err := take(res.Entries); err != nil {
+			return false, err
 		}
 		next, ok := ldap.FindControl(res.Controls, ldap.ControlTypePaging).(*ldap.ControlPaging)
 		if !ok || len(next.Cookie) == 0 {
-			break
+			return absent, nil
 		}
 		paging.SetCookie(next.Cookie)
 	}
-	slices.SortStableFunc(out.Entries, func(a, b facts.Entry) int { return strings.Compare(a.DN, b.DN) })
-	return out, nil
+	return false, evidence.Fail(evidence.Protocol, s.endpoint.String()+" answers the search with more pages than are read")
 }
 
 // request turns a question into a request.
@@ -187,7 +209,14 @@ func request(q facts.SearchQuestion) (*ldap.SearchRequest, error) {
 	if q.Attributes != "" {
 		attributes = strings.Split(q.Attributes, ",")
 	}
-	return ldap.NewSearchRequest(q.Base, scope, ldap.NeverDerefAliases, 0, 0, false, q.Filter, attributes, nil), nil
+	req := ldap.NewSearchRequest(q.Base, scope, ldap.NeverDerefAliases, 0, 0, false, q.Filter, attributes, nil)
+	if slices.ContainsFunc(attributes, func(a string) bool { return strings.EqualFold(a, "nTSecurityDescriptor") }) {
+		// Asked for with its SACL, the attribute is left out for an account that may not read that
+		// ([MS-ADTS] 3.1.1.3.4.1.11): ask for the DACL alone.
+		const dacl = 4
+		req.Controls = []ldap.Control{&ldap.ControlMicrosoftSDFlags{ControlValue: dacl}}
+	}
+	return req, nil
 }
 
 func entry(e *ldap.Entry) facts.Entry {
@@ -219,6 +248,7 @@ func anyTLS(host string) *tls.Config {
 type link struct {
 	ldap  *ldap.Conn
 	meter *meter
+	layer *layer
 	// broken tells that something else than an answer came, after which nothing can be asked any more.
 	broken atomic.Bool
 }
@@ -227,7 +257,8 @@ type link struct {
 func (c *Client) converse(conn net.Conn, limit int64) *link {
 	m := &meter{Conn: conn}
 	m.left.Store(limit)
-	l := &link{ldap: ldap.NewConn(m, false), meter: m}
+	signed := &layer{Conn: m}
+	l := &link{ldap: ldap.NewConn(signed, false), meter: m, layer: signed}
 	l.ldap.SetTimeout(2 * c.env.Budgets.Exchange) // a second fence: the end of the exchange closes the connection
 	l.ldap.Start()
 	return l
@@ -252,6 +283,8 @@ func (l *link) judge(ctx context.Context, ep facts.Endpoint, err error) error {
 		return evidence.Fail(evidence.Protocol, ep.String()+" answers something that is not LDAP")
 	case l.meter.left.Load() <= 0:
 		return evidence.Fail(evidence.Protocol, ep.String()+" answers with more bytes than are read")
+	case l.layer.forged.Load():
+		return evidence.Fail(evidence.Protocol, ep.String()+" signs its answers wrongly")
 	case l.meter.closed.Load():
 		return evidence.Fail(evidence.Protocol, ep.String()+" ended the LDAP connection")
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"net"
 	"regexp"
+	"strconv"
 	"strings"
 
 	ber "github.com/go-asn1-ber/asn1-ber"
@@ -14,6 +15,7 @@ import (
 	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/facts"
 	"ocsdoctor/checks/evidence/live/env"
+	"ocsdoctor/checks/evidence/live/krb"
 )
 
 // session is the one connection with the one bind that a domain controller gets in a run.
@@ -25,8 +27,13 @@ type session struct {
 	target  env.Target
 	link    *link
 	failure *evidence.Failure
-	// over636 tells that the session rests on a connect to port 636 too.
-	over636 bool
+	// overTLS tells that the session rests on a connect to the port for TLS too.
+	overTLS bool
+	// realms are those whose KDCs it rests on too, kdcs those that answer.
+	realms []string
+	kdcs   []krb.KDC
+	// demands tells that the server wants signing by Kerberos itself.
+	demands bool
 }
 
 // take waits for the turn.
@@ -52,15 +59,12 @@ func (c *Client) session(ep facts.Endpoint) *session {
 	return s
 }
 
-// sessionKey names the session with a domain controller: the root of every search that it could not serve. It is no kind of its own.
-func sessionKey(ep facts.Endpoint) evidence.Key {
-	return evidence.Key{Kind: "ldap.session", Query: ep.String()}
-}
-
 // accountKey names the account: the root of every search that was not made because it is refused.
 func accountKey(user string) evidence.Key {
-	return evidence.Key{Kind: "ldap.account", Query: strings.ToValidUTF8(user, "\uFFFD")}
+	return evidence.Key{Kind: accountKind, Query: strings.ToValidUTF8(user, "\uFFFD")}
 }
+
+const accountKind = "ldap.account"
 
 // open makes the session ready, once. The caller has the turn.
 func (c *Client) open(ctx context.Context, tr *env.Trace, r *evidence.Reader, s *session) error {
@@ -73,11 +77,16 @@ func (c *Client) open(ctx context.Context, tr *env.Trace, r *evidence.Reader, s 
 		if err == nil {
 			context.AfterFunc(ctx, s.link.close) // the run's end is the session's
 		} else {
-			s.failure = rooted(err, sessionKey(s.endpoint))
+			s.failure = rooted(err, facts.SessionKey(s.endpoint))
 		}
 	}
-	if s.over636 { // asked again for the sake of this search's lineage
+	if s.overTLS { // asked again for the sake of this search's lineage
 		if _, err := facts.NetConnect.Get(r, s.tlsEndpoint()); err != nil {
+			return err
+		}
+	}
+	for _, realm := range s.realms {
+		if _, _, err := krb.FindKDC(c.env, r, realm, s.endpoint.Host); err != nil {
 			return err
 		}
 	}
@@ -99,7 +108,11 @@ func rooted(err error, root evidence.Key) *evidence.Failure {
 	return f
 }
 
+// tlsEndpoint is where the same service is offered with TLS from the first byte.
 func (s *session) tlsEndpoint() facts.Endpoint {
+	if s.endpoint.Port == catalogPort {
+		return facts.Endpoint{Host: s.endpoint.Host, Port: catalogTLS}
+	}
 	return facts.Endpoint{Host: s.endpoint.Host, Port: tlsPort}
 }
 
@@ -108,33 +121,75 @@ type noTLS struct{ how string }
 
 func (e *noTLS) Error() string { return e.how }
 
-// start finds a safe way for the password and binds.
+// start finds a safe way for the account and binds. A password goes over TLS, or else is proved without being sent:
+// with Kerberos, which signs what follows, or with NTLM. Tickets go over TLS, or else Kerberos signs.
 func (c *Client) start(ctx context.Context, tr *env.Trace, r *evidence.Reader, s *session) error {
 	target, err := c.env.Connected(r, s.endpoint)
 	if err != nil {
 		return err
 	}
+	scope := c.env.Scope()
+	var account *krb.Account
+	if scope.Kerberos || scope.Keytab {
+		if account, err = c.account(s.endpoint.Host); err != nil {
+			return err
+		}
+		if err := c.findKDCs(r, s, account); err != nil {
+			return err
+		}
+	}
 	check, err := c.newTrust()
 	if err != nil {
 		return err
 	}
-	connect := func(t env.Target, ready func(context.Context, net.Conn) (net.Conn, error)) error {
-		s.target = t
-		return c.env.Exchange(ctx, tr, t, c.env.Budgets.Exchange, func(ctx context.Context) error {
-			conn, err := c.env.Connect(ctx, t)
-			if err != nil {
-				return err
-			}
-			defer env.CloseAtEnd(ctx, conn)()
-			safe, err := ready(ctx, conn)
-			if err != nil {
-				_ = conn.Close()
-				return err
-			}
-			s.link = c.converse(safe, maxHandshakes)
-			return nil
-		})
+	err = c.secure(ctx, tr, r, s, target, check)
+	var none *noTLS
+	switch {
+	case err == nil && account == nil:
+		return c.bind(ctx, tr, s, c.simple)
+	case err == nil:
+		err = c.bind(ctx, tr, s, func(ctx context.Context, tr *env.Trace, s *session) error { return c.gssapi(ctx, tr, s, account, true) })
+		if !s.demands || implicitTLS(s.endpoint.Port) {
+			return err
+		}
+		tr.Log("GSSAPI: not over TLS, says the server")
+	case ctx.Err() != nil:
+		return err
+	case !errors.As(err, &none) && (account == nil || !check.bad):
+		return err
+	case implicitTLS(s.endpoint.Port):
+		return err
 	}
+	if account != nil {
+		return c.signed(ctx, tr, s, target, account)
+	}
+	return c.withoutTLS(ctx, tr, r, s, target)
+}
+
+// connect opens a connection; ready makes of it the one that the conversation goes over.
+func (c *Client) connect(ctx context.Context, tr *env.Trace, s *session, t env.Target, ready func(context.Context, net.Conn) (net.Conn, error)) error {
+	s.target = t
+	return c.env.Exchange(ctx, tr, t, c.env.Budgets.Exchange, func(ctx context.Context) error {
+		conn, err := c.env.Connect(ctx, t)
+		if err != nil {
+			return err
+		}
+		defer env.CloseAtEnd(ctx, conn)()
+		safe, err := ready(ctx, conn)
+		if err != nil {
+			_ = conn.Close()
+			return err
+		}
+		s.link = c.converse(safe, maxHandshakes)
+		return nil
+	})
+}
+
+// plain is for connect: a conversation without TLS.
+func plain(_ context.Context, conn net.Conn) (net.Conn, error) { return conn, nil }
+
+// secure connects with TLS: with StartTLS, or else on the other port. The error is a *noTLS when neither is there.
+func (c *Client) secure(ctx context.Context, tr *env.Trace, r *evidence.Reader, s *session, target env.Target, check *trust) error {
 	var refused *noTLS
 	secure := func(ctx context.Context, conn net.Conn) (net.Conn, error) {
 		t, err := c.handshake(ctx, conn, s.endpoint.Host, check)
@@ -146,12 +201,13 @@ func (c *Client) start(ctx context.Context, tr *env.Trace, r *evidence.Reader, s
 		return t, err
 	}
 	if implicitTLS(s.endpoint.Port) {
-		if err := connect(target, secure); err != nil {
+		if err := c.connect(ctx, tr, s, target, secure); err != nil {
 			return err
 		}
-		return c.bind(ctx, tr, s)
+		tr.Log("TLS: the certificate is good")
+		return nil
 	}
-	err = connect(target, func(ctx context.Context, conn net.Conn) (net.Conn, error) {
+	err := c.connect(ctx, tr, s, target, func(ctx context.Context, conn net.Conn) (net.Conn, error) {
 		if how, err := startTLS(ctx, conn); err != nil {
 			return nil, err
 		} else if how != "" {
@@ -161,42 +217,76 @@ func (c *Client) start(ctx context.Context, tr *env.Trace, r *evidence.Reader, s
 		return secure(ctx, conn)
 	})
 	if refused == nil {
-		if err != nil {
-			return err
+		if err == nil {
+			tr.Log("StartTLS: the certificate is good")
 		}
-		tr.Log("StartTLS: the certificate is good")
-		return c.bind(ctx, tr, s)
+		return err
 	}
 	tr.Log("StartTLS: the server " + refused.how)
-	s.over636 = true
+	s.overTLS = true
+	port := strconv.Itoa(s.tlsEndpoint().Port)
 	reached, err := facts.NetConnect.Get(r, s.tlsEndpoint())
 	if err != nil {
 		return err
 	}
-	if reached.Result == facts.Connected {
-		refused = nil
-		t, err := c.env.Target(r, "tcp", s.tlsEndpoint())
-		if err != nil {
-			return err
-		}
-		if err = connect(t, secure); refused == nil {
-			if err != nil {
-				return err
-			}
-			tr.Log("TLS on port 636: the certificate is good")
-			return c.bind(ctx, tr, s)
-		}
-		tr.Log("TLS on port 636: the server " + refused.how)
+	if reached.Result != facts.Connected {
+		return refused
 	}
-	if !c.env.Scope().AllowCleartext {
-		return evidence.Fail(evidence.Denied, "the password was not sent: "+s.endpoint.Host+
-			" offers TLS neither with StartTLS nor on port 636 (--allow-cleartext would send it without)")
-	}
-	tr.Log("the password is sent without TLS, as --allow-cleartext says")
-	if err := connect(target, func(_ context.Context, conn net.Conn) (net.Conn, error) { return conn, nil }); err != nil {
+	t, err := c.env.Target(r, "tcp", s.tlsEndpoint())
+	if err != nil {
 		return err
 	}
-	return c.bind(ctx, tr, s)
+	refused = nil
+	if err = c.connect(ctx, tr, s, t, secure); refused != nil {
+		tr.Log("TLS on port " + port + ": the server " + refused.how)
+		return refused
+	}
+	if err == nil {
+		tr.Log("TLS on port " + port + ": the certificate is good")
+	}
+	return err
+}
+
+// withoutTLS binds with a password where the server has no TLS. A way that is not there leads to the next one; a refused
+// password to none.
+func (c *Client) withoutTLS(ctx context.Context, tr *env.Trace, r *evidence.Reader, s *session, target env.Target) error {
+	host, port := s.endpoint.Host, strconv.Itoa(s.tlsEndpoint().Port)
+	missing := host + " offers TLS neither with StartTLS nor on port " + port
+	var f *evidence.Failure
+	if account, err := c.account(host); errors.As(err, &f) {
+		tr.Log("Kerberos: " + f.Detail)
+	} else if err := c.findKDCs(r, s, account); err != nil {
+		return err
+	} else if len(s.kdcs) == 0 {
+		missing += ", no KDC of " + text(account.Realm()) + " answers"
+	} else {
+		err := c.signed(ctx, tr, s, target, account)
+		if err == nil || ctx.Err() != nil || c.isRefused(err) || !errors.As(err, &f) {
+			return err
+		}
+		tr.Log("Kerberos: " + f.Detail)
+		missing += ", Kerberos does not help (" + f.Detail + ")"
+	}
+	if !c.env.Scope().AllowCleartext {
+		if err := c.connect(ctx, tr, s, target, plain); err != nil {
+			return err
+		}
+		offered, err := c.offersNTLM(ctx, tr, s)
+		switch {
+		case err != nil:
+			s.link.close()
+			return err
+		case offered:
+			return c.bind(ctx, tr, s, c.ntlm)
+		}
+		s.link.close()
+		return evidence.Fail(evidence.Denied, "the password was not sent: "+missing+" and it offers no NTLM (--allow-cleartext would send it without)")
+	}
+	tr.Log("the password is sent without TLS, as --allow-cleartext says")
+	if err := c.connect(ctx, tr, s, target, plain); err != nil {
+		return err
+	}
+	return c.bind(ctx, tr, s, c.simple)
 }
 
 // handshake ends with a connection over which the password may be sent. The error is a *noTLS when there is no TLS, a
@@ -244,8 +334,8 @@ func startTLS(ctx context.Context, conn net.Conn) (how string, err error) {
 	return "", nil
 }
 
-// bind sends the password, once. Only one bind is on at a time in a run, and none follows a refused one.
-func (c *Client) bind(ctx context.Context, tr *env.Trace, s *session) error {
+// bind proves who asks, in one way. Only one bind is on at a time in a run, and none follows a refused one.
+func (c *Client) bind(ctx context.Context, tr *env.Trace, s *session, way func(context.Context, *env.Trace, *session) error) error {
 	select {
 	case c.gate <- struct{}{}:
 		defer func() { <-c.gate }()
@@ -253,36 +343,75 @@ func (c *Client) bind(ctx context.Context, tr *env.Trace, s *session) error {
 		s.link.close()
 		return env.Ended(ctx)
 	}
-	err := c.tryBind(ctx, tr, s)
+	if c.refused != nil {
+		s.link.close()
+		return c.refused
+	}
+	err := way(ctx, tr, s)
 	if err != nil {
 		s.link.close()
 	}
 	return err
 }
 
-func (c *Client) tryBind(ctx context.Context, tr *env.Trace, s *session) error {
-	if c.refused != nil {
-		return c.refused
+// isRefused tells whether an error is that of the refused account.
+func (c *Client) isRefused(err error) bool {
+	var f *evidence.Failure
+	return errors.As(err, &f) && f.Root.Kind == accountKind
+}
+
+// refuse takes note that the account is refused, and why. The caller has the gate.
+func (c *Client) refuse(why string) *evidence.Failure {
+	scope := c.env.Scope()
+	whose := "--user"
+	if scope.Kerberos {
+		whose = "the ticket cache"
 	}
-	user := c.env.Scope().LDAPUser
-	err := c.env.Exchange(ctx, tr, s.target, c.env.Budgets.Exchange, func(ctx context.Context) error {
+	c.refused = evidence.FailAt(evidence.Denied, "the account of "+whose+" is refused: "+why, accountKey(scope.LDAPUser))
+	return c.refused
+}
+
+// talk has one exchange on the session's connection and judges how it ended. A result code is for verdict to judge.
+func (c *Client) talk(ctx context.Context, tr *env.Trace, s *session, fn func() error, verdict func(*ldap.Error) error) error {
+	return c.env.Exchange(ctx, tr, s.target, c.env.Budgets.Exchange, func(ctx context.Context) error {
 		defer env.CloseAtEnd(ctx, s.link.meter)()
-		err := s.link.ldap.Bind(user, c.env.Password())
+		err := fn()
 		var answer *ldap.Error
 		if errors.As(err, &answer) && answer.ResultCode < ldap.ErrorNetwork {
-			switch answer.ResultCode {
-			case ldap.LDAPResultStrongAuthRequired, ldap.LDAPResultConfidentialityRequired, ldap.LDAPResultBusy, ldap.LDAPResultUnavailable:
-				return evidence.Fail(evidence.Denied, s.endpoint.String()+" does not take the bind: "+resultName(answer.ResultCode))
-			}
-			c.refused = evidence.FailAt(evidence.Denied, "the account of --user is refused: "+refusal(answer), accountKey(user))
-			return c.refused
+			return verdict(answer)
+		}
+		var own *evidence.Failure
+		if errors.As(err, &own) {
+			return own
 		}
 		return s.link.judge(ctx, s.endpoint, err)
+	})
+}
+
+// simple sends the password.
+func (c *Client) simple(ctx context.Context, tr *env.Trace, s *session) error {
+	err := c.talk(ctx, tr, s, func() error { return s.link.ldap.Bind(c.env.Scope().LDAPUser, c.env.Password()) }, func(answer *ldap.Error) error {
+		if f := notTaken(s.endpoint, answer.ResultCode); f != nil {
+			return f
+		}
+		return c.refuse(refusal(answer))
 	})
 	if err == nil {
 		tr.Log("bind: accepted")
 	}
 	return err
+}
+
+// notTaken is the failure of a bind that was answered with a code which is no verdict on the account; nil for other codes.
+func notTaken(ep facts.Endpoint, code uint16) *evidence.Failure {
+	switch code {
+	case ldap.LDAPResultStrongAuthRequired:
+		return evidence.Fail(evidence.Denied, ep.String()+" demands signing (its policy \"Domain controller: LDAP server signing requirements\"):"+
+			" TLS, which takes a certificate on it and its root with --roots, or Kerberos meets that (--kerberos or --keytab)")
+	case ldap.LDAPResultConfidentialityRequired, ldap.LDAPResultBusy, ldap.LDAPResultUnavailable:
+		return evidence.Fail(evidence.Denied, ep.String()+" does not take the bind: "+resultName(code))
+	}
+	return nil
 }
 
 // subCodes are what Active Directory says after "data" in the text of an invalidCredentials answer: Win32 errors

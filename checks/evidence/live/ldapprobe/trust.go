@@ -14,6 +14,10 @@ import (
 type trust struct {
 	anchors []*x509.Certificate
 	now     time.Time
+	// what names what is not sent without it.
+	what string
+	// bad is set by verify when the certificate is not good.
+	bad bool
 }
 
 // newTrust takes the anchors that were given, and the machine's own if asked for. Those that AD publishes cannot vouch
@@ -31,7 +35,10 @@ func (c *Client) newTrust() (*trust, error) {
 			ders = append(ders, a.DER)
 		}
 	}
-	t := &trust{now: time.Now()}
+	t := &trust{now: time.Now(), what: "password"}
+	if scope.Kerberos || scope.Keytab {
+		t.what = "ticket"
+	}
 	for _, der := range ders {
 		if a, err := certs.Parse(der); err == nil {
 			t.anchors = append(t.anchors, a)
@@ -44,7 +51,8 @@ func (c *Client) newTrust() (*trust, error) {
 // weaker than SHA-1, and its first certificate is a server's of that name.
 func (t *trust) verify(host string, chain []*x509.Certificate) error {
 	bad := func(why string) error {
-		return evidence.Fail(evidence.Denied, "the password was not sent: the certificate of "+host+" "+why)
+		t.bad = true
+		return evidence.Fail(evidence.Denied, "the "+t.what+" was not sent: the certificate of "+host+" "+why)
 	}
 	if len(chain) == 0 {
 		return bad("is missing")

@@ -1,0 +1,60 @@
+package account
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"ocsdoctor/checks"
+	"ocsdoctor/checks/evidence"
+	"ocsdoctor/checks/evidence/facts"
+)
+
+// frontEndGroup is the group of the account that runs the Front-End service; componentGroup that of the account of all others.
+const (
+	frontEndGroup  = "RTCHSUniversalServices"
+	componentGroup = "RTCComponentUniversalServices"
+)
+
+// namedAccount reads the service account that is judged.
+func namedAccount(p *checks.Pass) (facts.ServiceAccount, error) {
+	list, err := facts.ServiceAccounts.Get(p.Facts, evidence.None{})
+	if err != nil {
+		return facts.ServiceAccount{}, err
+	}
+	i := slices.IndexFunc(list, func(a facts.ServiceAccount) bool { return a.Name == p.Subject.Name })
+	if i < 0 {
+		return facts.ServiceAccount{}, evidence.FailAt(evidence.NoTarget, p.Subject.Name+" is not a member of the RTC service groups",
+			facts.ServiceAccounts.Key(evidence.None{}))
+	}
+	return list[i], nil
+}
+
+// services are what an account runs, by the groups that it is in.
+func services(a facts.ServiceAccount) string {
+	var names []string
+	if slices.Contains(a.Groups, frontEndGroup) {
+		names = append(names, "the Front-End service")
+	}
+	if slices.Contains(a.Groups, componentGroup) {
+		names = append(names, "the conferencing and application services")
+	}
+	return strings.Join(names, " and ")
+}
+
+// accountArgs are the arguments that describe a service account.
+func accountArgs(a facts.ServiceAccount, more ...checks.Arg) []checks.Arg {
+	return append([]checks.Arg{checks.A("account", a.Name), checks.A("dn", a.DN), checks.A("services", services(a)),
+		checks.A("groups", strings.Join(a.Groups, ", ")), checks.A("component", mark(slices.Contains(a.Groups, componentGroup)))}, more...)
+}
+
+// mark is what a condition of a fix reads.
+func mark(b bool) string {
+	if b {
+		return "yes"
+	}
+	return ""
+}
+
+// date is the day of a time, in UTC.
+func date(t time.Time) string { return t.UTC().Format(time.DateOnly) }
