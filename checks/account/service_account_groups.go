@@ -10,9 +10,10 @@ import (
 )
 
 var emptyGroup = &checks.Message{
-	Tag:      "empty-group",
-	Severity: checks.Error,
-	Text:     "no user account is a member of {groups}, though OCS is activated in {pools}",
+	Tag:         "empty-group",
+	Severity:    checks.Error,
+	Text:        "no user account is a member of {groups}, though OCS is activated in {pools}",
+	ExplainedBy: []string{"ad/prep-groups:missing"},
 }
 
 var _ = register(&checks.Check{
@@ -55,7 +56,7 @@ var _ = register(&checks.Check{
 			empty = append(empty, name)
 		}
 		if len(empty) > 0 {
-			p.Report(emptyGroup, cites, checks.A("groups", strings.Join(empty, " and ")), checks.A("pools", facts.Few(pools, 5)), checks.A("server", server),
+			p.Report(emptyGroup, cites, checks.A("groups", strings.Join(empty, " and ")), checks.A("pools", facts.Few(pools, ", ", 5)), checks.A("server", server),
 				checks.A("frontEnd", mark(slices.Contains(empty, frontEndGroup))), checks.A("component", mark(slices.Contains(empty, componentGroup))))
 		}
 		return nil

@@ -12,17 +12,17 @@ var (
 	passwordExpires = &checks.Message{
 		Tag:      "expires",
 		Severity: checks.Warning,
-		Text:     "the password of {account}, which runs {services}, expires on {date}, in {days} days: from then on they run until their next restart",
+		Text:     "the password of {account}, which runs {services}, expires on {date}, in {days} days: the services then go on until their next restart only",
 	}
 	passwordExpiresSoon = &checks.Message{
 		Tag:      "expires-soon",
 		Severity: checks.Error,
-		Text:     "the password of {account}, which runs {services}, expires on {date}, in {days} days: from then on they run until their next restart",
+		Text:     "the password of {account}, which runs {services}, expires on {date}, in {days} days: the services then go on until their next restart only",
 	}
 	passwordExpired = &checks.Message{
 		Tag:      "expired",
 		Severity: checks.Critical,
-		Text:     "the password of {account}, which runs {services}, {state}: they run until their next restart and do not start again",
+		Text:     "the password of {account}, which runs {services}, {state}: the services go on until their next restart and do not start again",
 	}
 )
 

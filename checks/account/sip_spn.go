@@ -16,6 +16,8 @@ var (
 		Severity: checks.Warning,
 		Text:     "{server} offers Kerberos as {spn}, which no account has as its service principal name",
 		Identity: []string{"spn"},
+		// A server that calls itself by a wrong name asks for a ticket that nobody, or somebody else, is meant to have.
+		ExplainedBy: []string{"signin/target-name:wrong"},
 	}
 	spnDuplicate = &checks.Message{
 		Tag:      "duplicate",
@@ -24,10 +26,11 @@ var (
 		Identity: []string{"spn"},
 	}
 	spnWrongAccount = &checks.Message{
-		Tag:      "wrong-account",
-		Severity: checks.Error,
-		Text:     "{server} offers Kerberos as {spn}, the service principal name of {holders}, which is not an account of the Front-End service",
-		Identity: []string{"spn"},
+		Tag:         "wrong-account",
+		Severity:    checks.Error,
+		Text:        "{server} offers Kerberos as {spn}, the service principal name of {holders}, which is not an account of the Front-End service",
+		Identity:    []string{"spn"},
+		ExplainedBy: []string{"signin/target-name:wrong"},
 	}
 )
 
@@ -136,7 +139,7 @@ func judgeSPN(p *checks.Pass, t target) error {
 	if err != nil {
 		return err
 	}
-	p.Report(msg, cites, checks.A("server", p.Subject.Name), checks.A("spn", t.spn), checks.A("holders", facts.Few(names, 5)),
+	p.Report(msg, cites, checks.A("server", p.Subject.Name), checks.A("spn", t.spn), checks.A("holders", facts.Few(names, ", ", 5)),
 		checks.A("wrong", wrong), checks.A("account", right), checks.A("right", mark(right != "")))
 	return nil
 }

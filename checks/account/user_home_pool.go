@@ -44,7 +44,7 @@ var _ = register(&checks.Check{
 		for _, pool := range pools.Pools {
 			names = append(names, pool.FQDN)
 		}
-		u.report(p, homeGone, lost, []evidence.Key{pools.Cite}, checks.A("home", home), checks.A("pools", facts.Few(names, 5)))
+		u.report(p, homeGone, lost, []evidence.Key{pools.Cite}, checks.A("home", home), checks.A("pools", facts.Few(names, ", ", 5)))
 		return nil
 	},
 })

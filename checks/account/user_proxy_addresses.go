@@ -37,7 +37,7 @@ var _ = register(&checks.Check{
 		differing := u.where(proxiesDiffer)
 		has := ""
 		if len(differing) > 0 {
-			has = facts.Few(differing[0].SIPProxy, maxUsers)
+			has = facts.Few(differing[0].SIPProxy, ", ", maxUsers)
 		}
 		u.report(p, proxyDiffers, differing, nil, checks.A("has", has))
 		u.report(p, proxyAbsent, u.where(func(row facts.User) bool { return row.URI != "" && len(row.SIPProxy) == 0 }), nil)

@@ -51,7 +51,7 @@ var _ = register(&checks.Check{
 			foreign[domain] = true
 			return true
 		})
-		u.report(p, uriUnknownDomain, strangers, cites, checks.A("domains", facts.Few(slices.Sorted(maps.Keys(foreign)), 5)), checks.A("defined", facts.Few(defined, 5)))
+		u.report(p, uriUnknownDomain, strangers, cites, checks.A("domains", facts.Few(slices.Sorted(maps.Keys(foreign)), ", ", 5)), checks.A("defined", facts.Few(defined, ", ", 5)))
 		return nil
 	},
 })

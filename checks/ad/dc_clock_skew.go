@@ -157,7 +157,7 @@ func judgeClock(p *checks.Pass, c, right clock, clocks []clock) {
 	case off.Abs() >= maxSkew:
 		m = dcOff
 	}
-	p.Report(m, cites, checks.A("dc", c.name()), checks.A("offset", spell(off.Abs())), checks.A("side", side), checks.A("reference", someOf(names, ", ")))
+	p.Report(m, cites, checks.A("dc", c.name()), checks.A("offset", spell(off.Abs())), checks.A("side", side), checks.A("reference", facts.Few(names, ", ", maxNamed)))
 }
 
 func (c clock) name() string {

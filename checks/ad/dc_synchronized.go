@@ -98,10 +98,10 @@ func judgeCatalog(p *checks.Pass, host string, root facts.RootDSEData, cite evid
 	case err != nil:
 		return err
 	case len(unasked) > 0:
-		return evidence.FailAt(evidence.NoTarget, host+" is not ready as a global catalog, and whether another one is could not be asked: "+someOf(unasked, ", "), cite)
+		return evidence.FailAt(evidence.NoTarget, host+" is not ready as a global catalog, and whether another one is could not be asked: "+facts.Few(unasked, ", ", maxNamed), cite)
 	case catalogs[0] != root.DNSHostName():
 		return checks.NotApplicable("that no global catalog is ready is reported of " + catalogs[0])
 	}
-	p.Report(catalogNotReady, cites, checks.A("dc", host), checks.A("dcs", someOf(catalogs, ", ")))
+	p.Report(catalogNotReady, cites, checks.A("dc", host), checks.A("dcs", facts.Few(catalogs, ", ", maxNamed)))
 	return nil
 }

@@ -1,7 +1,6 @@
 package ad
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -113,14 +112,6 @@ func (d dcState) ahead() (offset time.Duration, ok bool) {
 
 // maxNamed is how many things of a kind a text names.
 const maxNamed = 5
-
-// someOf joins the first of a list, and says how many more there are.
-func someOf(list []string, separator string) string {
-	if len(list) <= maxNamed {
-		return strings.Join(list, separator)
-	}
-	return fmt.Sprintf("%s%sand %d more", strings.Join(list[:maxNamed], separator), separator, len(list)-maxNamed)
-}
 
 // moment is a time as texts show it.
 func moment(t time.Time) string {

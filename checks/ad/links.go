@@ -299,7 +299,7 @@ func describe(links []link) string {
 			}
 		}
 		slices.Sort(names)
-		words := fmt.Sprintf("%s (%s): last success %s", direction, someOf(names, ", "), moment(oldest))
+		words := fmt.Sprintf("%s (%s): last success %s", direction, facts.Few(names, ", ", maxNamed), moment(oldest))
 		if failures > 0 {
 			words += fmt.Sprintf(", %s since", facts.Count(int(failures), "failure"))
 		}
@@ -309,7 +309,7 @@ func describe(links []link) string {
 		}
 		out = append(out, words)
 	}
-	return someOf(out, "; ")
+	return facts.Few(out, "; ", maxNamed)
 }
 
 // partitionName is how a text names a partition: the DNS name of a domain or application partition, else the first part of its DN.

@@ -104,7 +104,7 @@ func TestDescribeIsBounded(t *testing.T) {
 		links = append(links, link{dest: dcIn("dc1", "Paris"), source: dcIn(host, "Paris"), partition: "CN=Schema,CN=Configuration,DC=todorovic,DC=adds"})
 	}
 	const want = "dc1 from dc2 (Schema): last success never; dc1 from dc3 (Schema): last success never; dc1 from dc4 (Schema): last success never; " +
-		"dc1 from dc5 (Schema): last success never; dc1 from dc6 (Schema): last success never; and 2 more"
+		"dc1 from dc5 (Schema): last success never; dc1 from dc6 (Schema): last success never and 2 more"
 	if got := describe(links); got != want {
 		t.Errorf("the description is %q, want %q", got, want)
 	}

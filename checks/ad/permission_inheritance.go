@@ -151,6 +151,6 @@ func reportBlocked(p *checks.Pass, cite evidence.Key, blocked map[string][]strin
 	types := slices.Compact(slices.Sorted(slices.Values(blocked[first])))
 	// CreateLcsOuPermissions wants the name without that of the domain.
 	within := strings.TrimSuffix(first, ","+facts.DomainPart(first))
-	p.Report(inheritanceBlocked, []evidence.Key{cite}, checks.A("domain", p.Subject.Name), checks.A("ous", listed(units)), checks.A("first", first),
+	p.Report(inheritanceBlocked, []evidence.Key{cite}, checks.A("domain", p.Subject.Name), checks.A("ous", facts.Few(units, ", ", maxNamed)), checks.A("first", first),
 		checks.A("ou", within), checks.A("type", types[0]), checks.A("types", strings.Join(types, " and ")))
 }

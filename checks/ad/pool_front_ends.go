@@ -44,8 +44,8 @@ var _ = register(&checks.Check{
 			}
 		}
 		if len(dead) > 0 {
-			p.Report(deadComputer, []evidence.Key{list.Cite}, checks.A("pool", pool.FQDN), checks.A("frontEnds", facts.Few(dead, 5)),
-				checks.A("alive", facts.Few(poolComputers(pool), 5)))
+			p.Report(deadComputer, []evidence.Key{list.Cite}, checks.A("pool", pool.FQDN), checks.A("frontEnds", facts.Few(dead, ", ", 5)),
+				checks.A("alive", facts.Few(poolComputers(pool), ", ", 5)))
 		}
 		return nil
 	},

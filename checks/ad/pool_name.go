@@ -39,7 +39,7 @@ var _ = register(&checks.Check{
 			return evidence.FailAt(evidence.Protocol, "AD gives no readable msRTCSIP-PoolType of the pool "+pool.FQDN, list.Cite)
 		}
 		if !slices.Contains(computers, pool.FQDN) {
-			p.Report(poolNameDiffers, []evidence.Key{list.Cite}, checks.A("pool", pool.FQDN), checks.A("computer", facts.Few(computers, 5)), checks.A("dn", pool.DN))
+			p.Report(poolNameDiffers, []evidence.Key{list.Cite}, checks.A("pool", pool.FQDN), checks.A("computer", facts.Few(computers, ", ", 5)), checks.A("dn", pool.DN))
 		}
 		return nil
 	},

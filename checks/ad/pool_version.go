@@ -66,7 +66,7 @@ var _ = register(&checks.Check{
 		if len(scanned) > 0 {
 			msg = otherVersion
 		}
-		p.Report(msg, []evidence.Key{list.Cite, servers.Cite}, checks.A("pool", pool.FQDN), checks.A("servers", facts.Few(scanned, 5)), checks.A("versions", facts.Few(versions, 5)))
+		p.Report(msg, []evidence.Key{list.Cite, servers.Cite}, checks.A("pool", pool.FQDN), checks.A("servers", facts.Few(scanned, ", ", 5)), checks.A("versions", facts.Few(versions, ", ", 5)))
 		return unread
 	},
 })

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"ocsdoctor/checks"
+	"ocsdoctor/checks/evidence/facts"
 )
 
 var (
@@ -48,7 +49,7 @@ var _ = register(&checks.Check{
 		lack := slices.DeleteFunc([]string{replicateEntry, readEntry}, func(e string) bool { return slices.Contains(best, e) })
 		dcs := "the directory, which lacks the groups of OCS or their property set"
 		if names := d.known().names(); len(names) > 0 {
-			dcs = listed(names)
+			dcs = facts.Few(names, ", ", maxNamed)
 		}
 		m := domainPartial
 		switch len(lack) {

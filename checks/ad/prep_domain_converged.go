@@ -2,6 +2,7 @@ package ad
 
 import (
 	"ocsdoctor/checks"
+	"ocsdoctor/checks/evidence/facts"
 )
 
 var domainNotEverywhere = &checks.Message{
@@ -31,7 +32,7 @@ var _ = register(&checks.Check{
 			if len(c.have) > 0 {
 				source = c.have[0]
 			}
-			p.Report(domainNotEverywhere, d.cites, checks.A("domain", p.Subject.Name), checks.A("lack", listed(c.lack)), checks.A("source", source))
+			p.Report(domainNotEverywhere, d.cites, checks.A("domain", p.Subject.Name), checks.A("lack", facts.Few(c.lack, ", ", maxNamed)), checks.A("source", source))
 		}
 		found := false
 		for _, h := range known {

@@ -75,7 +75,7 @@ var _ = register(&checks.Check{
 		if len(scope.SIPDomains) > 0 {
 			sip = scope.SIPDomains[0]
 		}
-		p.Report(m, s.cites(), checks.A("forest", p.Subject.Name), checks.A("dcs", listed(s.known().names())), checks.A("sipDomain", sip),
+		p.Report(m, s.cites(), checks.A("forest", p.Subject.Name), checks.A("dcs", facts.Few(s.known().names(), ", ", maxNamed)), checks.A("sipDomain", sip),
 			checks.A("missing", strings.Join(missingContainers(best), ", ")), checks.A("dn", best.DN), checks.A("global", strings.ToLower(best.Place)))
 		return nil
 	},

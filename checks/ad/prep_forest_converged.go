@@ -47,8 +47,8 @@ var _ = register(&checks.Check{
 			if len(c.have) > 0 {
 				source = c.have[0]
 			}
-			p.Report(forestNotEverywhere, s.cites(), checks.A("place", name), checks.A("lack", listed(c.lack)),
-				checks.A("have", listed(c.have)), checks.A("source", source))
+			p.Report(forestNotEverywhere, s.cites(), checks.A("place", name), checks.A("lack", facts.Few(c.lack, ", ", maxNamed)),
+				checks.A("have", facts.Few(c.have, ", ", maxNamed)), checks.A("source", source))
 		}
 		switch err := s.failure(); {
 		case err != nil:

@@ -102,6 +102,6 @@ func judgeBothPlaces(p *checks.Pass, s forestSettings, configuration, system str
 		in = append(in, references[place]...)
 	}
 	p.Report(m, append(s.cites(), pools.Cite), checks.A("forest", p.Subject.Name), checks.A("used", used), checks.A("other", other),
-		checks.A("references", listed(in)))
+		checks.A("references", facts.Few(in, ", ", maxNamed)))
 	return nil
 }

@@ -74,18 +74,18 @@ var _ = register(&checks.Check{
 			if len(groups.Groups) > 0 {
 				home = facts.DomainOfDN(facts.DomainPart(groups.Groups[0].DN))
 			}
-			p.Report(groupsMissing, cites, checks.A("forest", p.Subject.Name), checks.A("groups", listed(missing)),
+			p.Report(groupsMissing, cites, checks.A("forest", p.Subject.Name), checks.A("groups", facts.Few(missing, ", ", maxNamed)),
 				checks.A("home", home), checks.A("global", globalOption(p)))
 		}
 		if len(other) > 0 {
-			p.Report(groupsNotUniversal, cites, checks.A("forest", p.Subject.Name), checks.A("groups", listed(groupNames(other))), checks.A("dn", other[0].DN))
+			p.Report(groupsNotUniversal, cites, checks.A("forest", p.Subject.Name), checks.A("groups", facts.Few(groupNames(other), ", ", maxNamed)), checks.A("dn", other[0].DN))
 		}
 		if absent := absentMemberships(groups); len(absent) > 0 {
 			var names []string
 			for _, m := range absent {
 				names = append(names, m.member.Name+" in "+m.group.Name)
 			}
-			p.Report(groupsNesting, cites, checks.A("forest", p.Subject.Name), checks.A("memberships", listed(names)),
+			p.Report(groupsNesting, cites, checks.A("forest", p.Subject.Name), checks.A("memberships", facts.Few(names, ", ", maxNamed)),
 				checks.A("group", absent[0].group.DN), checks.A("member", absent[0].member.DN))
 		}
 		return nil

@@ -64,7 +64,7 @@ var _ = register(&checks.Check{
 			p.Excuse(err, wantedForFix)
 			master = roles.Schema
 		}
-		p.Report(m, schemaCites(known, dir), checks.A("forest", p.Subject.Name), checks.A("dcs", listed(known.names())),
+		p.Report(m, schemaCites(known, dir), checks.A("forest", p.Subject.Name), checks.A("dcs", facts.Few(known.names(), ", ", maxNamed)),
 			checks.A("product", schemaProduct(best.Upper)), checks.A("upper", best.Upper), checks.A("master", master))
 		return nil
 	},

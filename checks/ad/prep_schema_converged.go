@@ -50,7 +50,7 @@ var _ = register(&checks.Check{
 		}
 		if len(lack) > 0 {
 			p.Report(schemaNotEverywhere, schemaCites(known, dir), checks.A("product", schemaProduct(best.Upper)),
-				checks.A("have", listed(have)), checks.A("lack", listed(lack)), checks.A("source", have[0]))
+				checks.A("have", facts.Few(have, ", ", maxNamed)), checks.A("lack", facts.Few(lack, ", ", maxNamed)), checks.A("source", have[0]))
 		}
 		switch err := marks.failure(); {
 		case err != nil:

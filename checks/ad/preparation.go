@@ -1,9 +1,7 @@
 package ad
 
 import (
-	"fmt"
 	"slices"
-	"strings"
 
 	"ocsdoctor/checks"
 	"ocsdoctor/checks/evidence"
@@ -152,17 +150,6 @@ var containerNames = map[string]string{
 	facts.ClassMappings: "Location Contact Mappings", facts.ClassConference: "Conference Directories",
 }
 
-// maxListed is how many things a text names one by one.
-const maxListed = 5
-
-// listed joins the first few of many names.
-func listed(names []string) string {
-	if len(names) <= maxListed {
-		return strings.Join(names, ", ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:maxListed], ", "), len(names)-maxListed)
-}
-
 // convergence is where something stands and where it does not.
 type convergence struct{ have, lack []string }
 
@@ -186,7 +173,7 @@ func compareCopies(items copies[[]string]) convergence {
 		case len(missing) == len(all):
 			c.lack = append(c.lack, h.dc+" (all of it)")
 		default:
-			c.lack = append(c.lack, h.dc+" ("+listed(missing)+")")
+			c.lack = append(c.lack, h.dc+" ("+facts.Few(missing, ", ", maxNamed)+")")
 		}
 	}
 	return c

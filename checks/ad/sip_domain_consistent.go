@@ -72,7 +72,7 @@ var _ = register(&checks.Check{
 				m = askedUndefinedInUse
 			}
 			p.Report(m, s.cites(), checks.A("domain", domain), checks.A("forest", p.Subject.Name), checks.A("count", len(uses[domain])),
-				checks.A("users", listed(uses[domain])), checks.A("defined", listedOrNone(defined)))
+				checks.A("users", facts.Few(uses[domain], ", ", maxNamed)), checks.A("defined", listedOrNone(defined)))
 		}
 		return nil
 	},

@@ -65,7 +65,7 @@ var _ = register(&checks.Check{
 		s.excuse(p)
 		report := func(m *checks.Message, domain string) {
 			p.Report(m, s.cites(), checks.A("domain", domain), checks.A("forest", p.Subject.Name), checks.A("defined", listedOrNone(best.defined)),
-				checks.A("defaults", listed(best.defaults)))
+				checks.A("defaults", facts.Few(best.defaults, ", ", maxNamed)))
 		}
 		for _, d := range best.missing {
 			report(sipDomainMissing, d)
@@ -124,5 +124,5 @@ func listedOrNone(names []string) string {
 	if len(names) == 0 {
 		return "none"
 	}
-	return listed(names)
+	return facts.Few(names, ", ", maxNamed)
 }

@@ -43,7 +43,7 @@ var _ = register(&checks.Check{
 			for _, l := range lost {
 				names = append(names, l.host+" ("+l.why+")")
 			}
-			p.Report(trustedUnresolved, append(cites, trusted.Cite), checks.A("servers", facts.Few(names, 5)),
+			p.Report(trustedUnresolved, append(cites, trusted.Cite), checks.A("servers", facts.Few(names, ", ", 5)),
 				checks.A("first", lost[0].host), checks.A("dn", objects[lost[0].host]))
 		}
 		return err

@@ -155,8 +155,8 @@ func (l locator) judge(dcs []facts.Controller) error {
 			}
 		}
 		if len(hosts) > 0 {
-			l.p.Report(m, distinctKeys(cites), checks.A("dcs", firstOf(hosts, ", ")), checks.A("dc", hosts[0]), checks.A("domain", l.p.Subject.Name),
-				checks.A("records", firstOf(records, "; ")))
+			l.p.Report(m, distinctKeys(cites), checks.A("dcs", facts.Few(hosts, ", ", maxNamed)), checks.A("dc", hosts[0]), checks.A("domain", l.p.Subject.Name),
+				checks.A("records", facts.Few(records, "; ", maxNamed)))
 		}
 	}
 	return err
@@ -229,20 +229,14 @@ func (l locator) reportStale(forest facts.ForestData) {
 		return
 	}
 	slices.Sort(stale)
-	l.p.Report(staleDC, cites, checks.A("dcs", firstOf(stale, ", ")), checks.A("domain", l.p.Subject.Name), checks.A("forest", l.forest),
+	l.p.Report(staleDC, cites, checks.A("dcs", facts.Few(stale, ", ", maxNamed)), checks.A("domain", l.p.Subject.Name), checks.A("forest", l.forest),
 		checks.A("records", strings.Join(records, ", ")), checks.A("record", records[0]), checks.A("dnsServer", zoneServer(l.p)))
 }
+
+// maxNamed is how many things a text names one by one.
+const maxNamed = 5
 
 func distinctKeys(keys []evidence.Key) []evidence.Key {
 	slices.SortFunc(keys, func(a, b evidence.Key) int { return strings.Compare(a.String(), b.String()) })
 	return slices.Compact(keys)
-}
-
-// firstOf joins the first five of a list, and says how many more there are.
-func firstOf(list []string, separator string) string {
-	const most = 5
-	if len(list) <= most {
-		return strings.Join(list, separator)
-	}
-	return fmt.Sprintf("%s%sand %d more", strings.Join(list[:most], separator), separator, len(list)-most)
 }

@@ -119,7 +119,7 @@ func judgeTarget(p *checks.Pass, n *naming) error {
 	}
 	expected := expectedTargets(pools, p.Subject.Name)
 	if !slices.Contains(expected, n.name) {
-		n.report(p, wrong, []evidence.Key{pools.Cite}, checks.A("expected", listed(expected)))
+		n.report(p, wrong, []evidence.Key{pools.Cite}, checks.A("expected", facts.Few(expected, ", ", maxNamed)))
 	}
 	return nil
 }
@@ -182,13 +182,6 @@ func judgeWithoutAD(p *checks.Pass, n *naming) error {
 
 // maxNamed bounds how many names a text lists.
 const maxNamed = 5
-
-func listed(names []string) string {
-	if more := len(names) - maxNamed; more > 0 {
-		return strings.Join(names[:maxNamed], ", ") + " and " + facts.Count(more, "other")
-	}
-	return strings.Join(names, ", ")
-}
 
 // orNone stands for a value that is not there.
 func orNone(s string) string { return cmp.Or(s, "(none)") }

@@ -313,11 +313,11 @@ func IsHostName(s string) bool {
 }
 
 // Few joins the first names of a list: "a, b, c and 12 more".
-func Few(names []string, most int) string {
+func Few(names []string, separator string, most int) string {
 	if len(names) <= most {
-		return strings.Join(names, ", ")
+		return strings.Join(names, separator)
 	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], separator), len(names)-most)
 }
 
 // Count is "1 server", "2 servers".

@@ -1,6 +1,7 @@
 package ntds
 
 import (
+	"encoding/binary"
 	"strings"
 	"testing"
 	"time"
@@ -113,15 +114,14 @@ func TestUpToDateVector(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Error(diff)
 	}
-	// Samba keeps units of 100 ns.
-	ns := EncodeUpToDateVector(want[:1])
-	v := ToFileTime(at)
-	for i := range 8 {
-		ns[16+24+i] = byte(v >> (8 * i))
-	}
-	got, err = ParseUpToDateVector(ns)
-	if err != nil || !got[0].Success.Equal(at) {
-		t.Errorf("units of 100 ns read as %+v, %v", got, err)
+	// Samba keeps units of 100 ns, and the beginning of 1970 where it does not know.
+	for written, want := range map[time.Time]time.Time{at: at, time.Unix(0, 0): {}} {
+		ns := EncodeUpToDateVector([]Cursor{{guid, 4711, at}})
+		binary.LittleEndian.PutUint64(ns[16+24:], uint64(ToFileTime(written)))
+		got, err = ParseUpToDateVector(ns)
+		if err != nil || !got[0].Success.Equal(want) {
+			t.Errorf("%v in units of 100 ns read as %+v, %v", written, got, err)
+		}
 	}
 	for _, bad := range [][]byte{nil, b[:15], b[:len(b)-1], {2, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0}, {7, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0}} {
 		if c, err := ParseUpToDateVector(bad); err == nil {

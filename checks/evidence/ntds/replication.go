@@ -91,10 +91,10 @@ func ParseUpToDateVector(b []byte) ([]Cursor, error) {
 		c.Invocation, _ = ParseGUID(b[at : at+16])
 		if size == 32 {
 			// Windows keeps seconds, Samba units of 100 ns: no date of ours has 2^40 seconds.
-			if v := i64(b, at+24); v > 1<<40 {
-				c.Success = FileTime(v)
-			} else {
+			if v := i64(b, at+24); v <= 1<<40 {
 				c.Success = dsTime(v)
+			} else if t := FileTime(v); t.Unix() != 0 { // Samba 4.17 writes the beginning of 1970 for a time that it does not know
+				c.Success = t
 			}
 		}
 		out = append(out, c)
