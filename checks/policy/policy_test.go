@@ -57,6 +57,8 @@ func TestExitCodes(t *testing.T) {
 		"not configured is else no matter":     {[]*engine.Result{ok, skipped}, policy.Options{}, 0, "pass"},
 		"nothing could be judged":              {[]*engine.Result{skipped}, policy.Options{}, 3, "incomplete"},
 		"a finding wins over an unknown":       {[]*engine.Result{result(hard, engine.StatusFail, finding(hard, critical)), result(hard, engine.StatusUnknown)}, policy.Options{}, 1, "fail"},
+		"a sign-in that stops":                 {[]*engine.Result{ok}, policy.Options{Stopped: true}, 1, "fail"},
+		"a sign-in that cannot be followed":    {[]*engine.Result{ok}, policy.Options{Lost: true}, 3, "incomplete"},
 		"a bug wins over all":                  {[]*engine.Result{result(hard, engine.StatusFail, finding(hard, critical)), result(hard, engine.StatusError)}, policy.Options{Interrupted: true}, 4, "error"},
 		"interrupted wins over a finding":      {[]*engine.Result{result(hard, engine.StatusFail, finding(hard, critical))}, policy.Options{Interrupted: true}, 130, "fail"},
 		"interrupted is never a pass":          {[]*engine.Result{ok}, policy.Options{Interrupted: true}, 130, "incomplete"},

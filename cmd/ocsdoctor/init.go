@@ -17,6 +17,7 @@ import (
 	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/facts"
 	"ocsdoctor/checks/policy"
+	"ocsdoctor/report"
 )
 
 // initFlags are the flags of init.
@@ -251,14 +252,7 @@ func (d *discovery) section(title string, err error) {
 }
 
 // comment writes text from anywhere as a comment of one line.
-func (d *discovery) comment(text string) {
-	fmt.Fprintf(&d.out, "# %s\n", strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || r == 0x85 || r == 0x2028 || r == 0x2029 {
-			return '.'
-		}
-		return r
-	}, strings.ToValidUTF8(text, ".")))
-}
+func (d *discovery) comment(text string) { fmt.Fprintf(&d.out, "# %s\n", report.Printable(text)) }
 
 // key writes a flag with its value, or values as a list.
 func (d *discovery) key(name string, values []string, list bool) {

@@ -1,0 +1,206 @@
+package main
+
+import (
+	"encoding/json"
+	"encoding/pem"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"ocsdoctor/fixtures/lab"
+	"ocsdoctor/report"
+)
+
+// signinForm is the JSON form as the contract has it; the fields beyond it are named here too, so that none comes unnoticed.
+type signinForm struct {
+	Schema  string         `json:"schema"`
+	URI     string         `json:"uri"`
+	Profile string         `json:"profile"`
+	Vantage report.Vantage `json:"vantage"`
+	Reach   string         `json:"reach"`
+	Steps   []struct {
+		N          int    `json:"n"`
+		What       string `json:"what"`
+		Asked      string `json:"asked"`
+		Answer     string `json:"answer"`
+		DurationMs int64  `json:"durationMs"`
+		Outcome    string `json:"outcome"`
+		NotTried   string `json:"notTried"`
+	} `json:"steps"`
+	StoppedAt int                 `json:"stoppedAt"`
+	UserSees  *report.UserSees    `json:"userSees"`
+	Root      *report.SignInRoot  `json:"root"`
+	Next      string              `json:"next"`
+	Also      []report.SignInRoot `json:"also"`
+}
+
+func signinJSON(t *testing.T, uri string, args ...string) (signinForm, int) {
+	t.Helper()
+	code, out, errs := call(t, append([]string{"signin", uri, "-o", "json"}, args...)...)
+	var s signinForm
+	dec := json.NewDecoder(strings.NewReader(out))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&s); err != nil {
+		t.Fatalf("signin %s %v: exit %d, %v\n%s", uri, args, code, err, errs)
+	}
+	return s, code
+}
+
+// Whatever is wrong, the walk says where the client stops and names the fault as its root, or goes through and lists it.
+func TestASignInThroughEveryFault(t *testing.T) {
+	t.Parallel()
+	faults, err := lab.Faults()
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Where the forest is not prepared no server runs: that is what the client meets.
+	elsewhere := map[string]string{
+		"no-schema-r2": "net/sip-port:refused", "schema-only": "net/sip-port:refused", "schema-on-one-dc": "net/sip-port:refused", "schema-and-forest": "net/sip-port:refused",
+		"sip-domain-missing":  "account/user-enabled:not-found",
+		"user-domain-unknown": "ad/sip-domain-defined:missing",
+	}
+	stopped := map[int]bool{}
+	for _, f := range faults {
+		family, _, _ := strings.Cut(f.Root, "/")
+		if family == "ad" && elsewhere[f.Name] == "" && f.Name != "all-dcs-down" {
+			continue // not looked at in a sign-in
+		}
+		user := "sip:alice@todorovic.fr"
+		if len(f.CheckUsers) > 0 {
+			user = f.CheckUsers[0]
+		}
+		want := f.Root
+		if e := elsewhere[f.Name]; e != "" {
+			want = e
+		}
+		s, code := signinJSON(t, user, "--lab", f.Deployment+"+"+f.Name)
+		found := ""
+		if s.Root != nil {
+			found = s.Root.Check + ":" + s.Root.Tag
+		}
+		unknown := false
+		for i, st := range s.Steps {
+			stops := st.Outcome == report.StepStops
+			unknown = unknown || st.Outcome == report.StepUnknown
+			if st.N != i+1 || st.What == "" || (st.Outcome == report.StepNotTried) != (st.NotTried != "") || st.Outcome != report.StepNotTried && (st.Asked == "" || st.Answer == "") {
+				t.Errorf("%s: step %+v", f.Name, st)
+			}
+			if stops && s.StoppedAt == 0 || s.StoppedAt > 0 && st.N > s.StoppedAt && st.N < 8 && st.Outcome != report.StepNotTried {
+				t.Errorf("%s: the client stops at step %d, and step %d is %s", f.Name, s.StoppedAt, st.N, st.Outcome)
+			}
+		}
+		stopped[s.StoppedAt] = true
+		listed := slices.ContainsFunc(s.Also, func(r report.SignInRoot) bool { return r.Check+":"+r.Tag == want })
+		switch {
+		case s.StoppedAt > 0 || unknown:
+			if found != want || s.Reach == report.ReachNobody || code != 1 {
+				t.Errorf("%s: exit %d, stopped at %d, root %q, reaches %s; want %s", f.Name, code, s.StoppedAt, found, s.Reach, want)
+			}
+		case s.Root != nil || !listed || s.Reach != report.ReachNobody || s.UserSees != nil:
+			t.Errorf("%s: the walk goes through, root %q, reaches %s, besides %+v; want %s", f.Name, found, s.Reach, s.Also, want)
+		}
+		if s.Schema != "ocsdoctor.signin/1" || s.Profile == "" || s.URI != user || len(s.Steps) != 8 || s.Next == "" || strings.Contains(s.Next, "\n") {
+			t.Errorf("%s: %s %s %q, %d steps, next %q", f.Name, s.Schema, s.Profile, s.URI, len(s.Steps), s.Next)
+		}
+	}
+	for _, n := range []int{0, 1, 2, 3, 4, 5, 6, 8} {
+		if !stopped[n] {
+			t.Errorf("no fault stops a sign-in at step %d", n)
+		}
+	}
+}
+
+// A certificate that only the web server presents keeps nobody from signing in.
+func TestTheCertificateOfAnotherPortStopsNobody(t *testing.T) {
+	t.Parallel()
+	s, _ := signinJSON(t, "sip:alice@todorovic.fr", "--lab", "todorovic+https-wrong-name")
+	if s.StoppedAt != 0 || s.Root != nil {
+		t.Errorf("stopped at %d, root %+v", s.StoppedAt, s.Root)
+	}
+}
+
+func TestASignInFitsTheTerminal(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []string{"", "+untrusted-root", "+service-account-locked"} {
+		_, out, _ := call(t, "signin", "sip:alice@todorovic.fr", "--lab", "todorovic"+fault)
+		for line := range strings.Lines(out) {
+			command := strings.HasPrefix(line, "next: ") || strings.HasPrefix(line, "          ")
+			if n := len([]rune(strings.TrimRight(line, "\n"))); n > 80 && !command {
+				t.Errorf("%d columns: %s", n, line)
+			}
+		}
+		if !strings.HasPrefix(out[strings.LastIndexByte(strings.TrimSuffix(out, "\n"), '\n')+1:], "next: ocsdoctor ") && fault != "" {
+			t.Errorf("the last line is no command:\n%s", out)
+		}
+	}
+}
+
+func TestAddressesOfUsers(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"sip:alice@todorovic.fr": "sip:alice@todorovic.fr", " SIP:Alice@Todorovic.FR ": "sip:alice@todorovic.fr",
+		"alice@todorovic.fr": "", "sip:alice": "", "sip:@todorovic.fr": "", "sip:alice@": "", "sip:a@b@c": "", "sip:a b@c": "", "sip:a@c..d": "",
+		"sip:a@.c": "", "sip:a@c.": "", "sip:a@c;d": "", "sip:a@192.0.2.1": "", "": "", "sip:a@c$(x)": "", "sip:a@c\n": "sip:a@c",
+	} {
+		uri, domain, ok := sipAddress(in)
+		if ok != (want != "") || ok && (uri != want || !strings.HasSuffix(want, "@"+domain)) {
+			t.Errorf("%q is %q of %q, %v", in, uri, domain, ok)
+		}
+	}
+}
+
+func TestTheCommandThatWalksAgainIsQuoted(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{"sip:alice@todorovic.fr": "sip:alice@todorovic.fr", `TODOROVIC\svc scan`: `'TODOROVIC\svc scan'`, "it's": `'it'\''s'`, "": "''"} {
+		if got := quoted(in); got != want {
+			t.Errorf("%q is quoted as %s, want %s", in, got, want)
+		}
+	}
+}
+
+// What init writes of a deployment is enough for a scan and for a sign-in: how it is reached, who asks, what is trusted.
+func TestInitWritesWhatAScanTakes(t *testing.T) {
+	t.Parallel()
+	l := startLab(t, "todorovic", lab.Options{})
+	dir := t.TempDir()
+	file := func(name string, b []byte) string {
+		name = filepath.Join(dir, name)
+		if err := os.WriteFile(name, b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return name
+	}
+	var roots []byte
+	for _, der := range l.Scope.Roots {
+		roots = append(roots, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	config := filepath.Join(dir, "ocsdoctor.yaml")
+	args := []string{"init", "-f", config, "--ad-domain", "todorovic.adds", "--user", l.Scope.LDAPUser,
+		"--password-file", file("password", []byte(l.Password+"\n")), "--roots", file("roots.pem", roots)}
+	for _, r := range l.Scope.Resolvers {
+		args = append(args, "--dns", l.Map["udp "+r.Address])
+	}
+	for _, c := range l.Connects() {
+		args = append(args, "--connect", c)
+	}
+	if code, _, errs := call(t, args...); code != 0 {
+		t.Fatalf("init exits %d: %s", code, errs)
+	}
+	written, err := os.ReadFile(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if strings.Contains(string(written), l.Password) {
+		t.Error("the file holds the password")
+	}
+	r, code := scanJSON(t, "--config", config)
+	if code != 0 || len(r.Roots) > 0 || !slices.Equal(r.Deployment.Servers, []string{"ocs.todorovic.adds"}) || !slices.Equal(r.Deployment.SIPDomains, []string{"todorovic.fr"}) {
+		t.Errorf("a scan with it exits %d, finds %v on %+v\n%s", code, r.Roots, r.Deployment, written)
+	}
+	s, code := signinJSON(t, "sip:alice@todorovic.fr", "--config", config)
+	if code != 0 || s.Steps[7].Outcome != report.StepOK {
+		t.Errorf("a sign-in with it exits %d: %+v", code, s)
+	}
+}
