@@ -1,0 +1,335 @@
+package report
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"ocsdoctor/checks/evidence"
+	"ocsdoctor/checks/evidence/facts"
+)
+
+// signInWalk makes the steps from facts.
+type signInWalk struct {
+	*SignIn
+	r      *evidence.Reader
+	domain string
+	now    time.Time
+	// end is why nothing more is tried; empty while the walk goes on.
+	end string
+}
+
+// add adds a step, and says what it means for those that follow.
+func (w *signInWalk) add(st SignInStep) {
+	if w.end != "" {
+		st = SignInStep{What: st.What, Asked: st.Asked, Outcome: StepNotTried, NotTried: w.end}
+		if w.at.Host == "" { // nobody to ask
+			st.Asked = ""
+		}
+	}
+	w.Steps = append(w.Steps, st)
+	w.end = cmp.Or(w.end, ends(len(w.Steps), st.Outcome))
+}
+
+// ends is why the steps after the one of that number are not tried; empty when they are.
+func ends(n int, outcome string) string {
+	switch outcome {
+	case StepStops:
+		return fmt.Sprintf("the client stops at step %d", n)
+	case StepUnknown:
+		return fmt.Sprintf("what step %d would give is not known", n)
+	case StepNotTried:
+		return fmt.Sprintf("step %d was not tried", n)
+	}
+	return ""
+}
+
+// looked settles a step whose fact could not be read; err is nil for one that was.
+func (st *SignInStep) looked(err error) {
+	var f *evidence.Failure
+	if !errors.As(err, &f) {
+		return
+	}
+	if f.Reason == evidence.NotConfigured {
+		st.Outcome, st.NotTried, st.answers = StepNotTried, f.Detail, nil
+		return
+	}
+	st.Outcome, st.answers, st.missing = StepUnknown, []string{"could not look: " + f.Detail}, f.Root
+}
+
+// follow goes the client's way to the challenge.
+func (w *signInWalk) follow() {
+	d := w.discover()
+	w.at = facts.Endpoint{Host: d.Host, Port: d.Port}
+	w.connect()
+	w.certificate(w.handshake())
+	w.register()
+	w.add(SignInStep{
+		What: "authenticate", Asked: "REGISTER with the answer to the challenge", Outcome: StepNotTried,
+		NotTried: "no test account was given; this version goes as far as the challenge",
+	})
+}
+
+// discover is the client's questions to DNS, and where the host that wins leads.
+func (w *signInWalk) discover() facts.DiscoveryWalk {
+	q := facts.DiscoveryQuestion{Domain: w.domain, View: facts.Inside}
+	d, err := facts.Discovery.Get(w.r, q)
+	st := SignInStep{What: "find the server in DNS", Asked: "the SRV records of " + w.domain + ", or else its hosts", Outcome: StepOK, sees: seesUnavailable}
+	st.rests = append(d.Cites(), facts.Discovery.Key(q))
+	for _, s := range d.SRV {
+		st.answers = append(st.answers, s.Name+": "+srvAnswer(s)+wins(d, s.Name))
+		if s.Name == d.By {
+			w.by = "nslookup -type=srv " + s.Name + "."
+		}
+	}
+	for _, h := range d.Hosts {
+		st.answers = append(st.answers, h.Name+": "+cmp.Or(strings.Join(h.Addresses, ", "), "leads nowhere")+wins(d, h.Name))
+		if h.Name == d.By {
+			w.by = "nslookup " + h.Name + "."
+		}
+	}
+	if d.Host == "" {
+		st.Outcome = StepStops
+	}
+	st.looked(err)
+	w.add(st)
+
+	st = SignInStep{What: "find its address", Asked: d.Host, Outcome: StepOK, sees: seesUnavailable, answers: []string{strings.Join(d.Addresses, ", ")}}
+	if len(d.Addresses) == 0 && d.Host != "" {
+		a, err := facts.Addresses.Get(w.r, facts.HostQuestion{Host: d.Host, View: facts.Inside})
+		st.Outcome, st.answers = StepStops, []string{a.Absence()}
+		st.looked(err)
+	}
+	for _, typ := range []string{"A", "AAAA"} {
+		st.rests = append(st.rests, facts.DNSLookup.Key(facts.LookupQuestion{Name: d.Host, Type: typ, View: facts.Inside}))
+	}
+	w.add(st)
+	return d
+}
+
+// wins marks the record that decides.
+func wins(d facts.DiscoveryWalk, name string) string {
+	if d.By != name {
+		return ""
+	}
+	return ", wins"
+}
+
+func srvAnswer(s facts.SRVStep) string {
+	var out []string
+	for _, r := range s.Records {
+		out = append(out, cmp.Or(r.Target, ".")+" port "+strconv.Itoa(r.Port))
+	}
+	return cmp.Or(strings.Join(out, ", "), "no record")
+}
+
+// ask reads a fact of the endpoint that the client goes to. A recording of a scan may hold it under another name of the same
+// server alone; e is the one that was read.
+func ask[T any](w *signInWalk, get func(e facts.Endpoint) (T, error)) (v T, e facts.Endpoint, err error) {
+	v, err = get(w.at)
+	var f *evidence.Failure
+	if !errors.As(err, &f) || f.Reason != evidence.NotRecorded {
+		return v, w.at, err
+	}
+	for _, e := range peers(w.r, w.at) {
+		if other, err := get(e); err == nil {
+			return other, e, nil
+		}
+	}
+	return v, w.at, err
+}
+
+// peers are the endpoints of the OCS servers that have the address of another endpoint, under their own names.
+func peers(r *evidence.Reader, at facts.Endpoint) []facts.Endpoint {
+	if at.Host == "" {
+		return nil
+	}
+	own, err := facts.Addresses.Get(r, facts.HostQuestion{Host: at.Host, View: facts.Inside})
+	if err != nil {
+		return nil
+	}
+	names, err := facts.ServerNames.Get(r, evidence.None{})
+	if err != nil {
+		return nil
+	}
+	var out []facts.Endpoint
+	leads, errs := facts.AddressesOf(r, names.List, facts.Inside)
+	for i, name := range names.List {
+		if errs[i] == nil && name != at.Host && facts.Leads(leads[i].Addresses, own.Addresses) {
+			out = append(out, facts.Endpoint{Host: name, Port: at.Port})
+		}
+	}
+	return out
+}
+
+// asked names an endpoint, and the other name under which it was read.
+func (w *signInWalk) asked(e facts.Endpoint) string {
+	if e == w.at {
+		return e.String()
+	}
+	return w.at.String() + ", recorded as " + e.String()
+}
+
+func (w *signInWalk) connect() {
+	st := SignInStep{What: "connect", Asked: "TCP " + w.at.String(), Outcome: StepOK, sees: seesUnavailable}
+	if w.end == "" {
+		c, e, err := ask(w, func(e facts.Endpoint) (facts.Connect, error) { return facts.NetConnect.Get(w.r, e) })
+		st.Asked, st.answers, st.rests = "TCP "+w.asked(e), []string{c.Result}, []evidence.Key{facts.NetConnect.Key(e)}
+		if n := len(c.Addresses); n > 0 {
+			st.answers[0] += " at " + c.Addresses[n-1]
+		}
+		if c.Result != facts.Connected {
+			st.Outcome, st.silent = StepStops, c.Result != facts.Refused
+		}
+		st.looked(err)
+	}
+	w.add(st)
+}
+
+func (w *signInWalk) handshake() facts.Handshake {
+	var h facts.Handshake
+	st := SignInStep{What: "secure the connection", Asked: "TLS handshake with " + w.at.String(), Outcome: StepOK}
+	if w.end == "" {
+		var e facts.Endpoint
+		var err error
+		h, e, err = ask(w, func(e facts.Endpoint) (facts.Handshake, error) { return facts.TLSHandshake.Get(w.r, e) })
+		st.Asked, st.rests = "TLS handshake with "+w.asked(e), []evidence.Key{facts.TLSHandshake.Key(e)}
+		st.answers = []string{h.Version + ", " + h.CipherSuite}
+		if !h.Completed {
+			st.Outcome, st.answers = StepStops, []string{h.Problem()}
+		}
+		st.looked(err)
+	}
+	w.add(st)
+	return h
+}
+
+// certificate compares name and dates. Whether the root is trusted takes the chain, which the checks judge.
+func (w *signInWalk) certificate(h facts.Handshake) {
+	st := SignInStep{What: "verify the certificate", Asked: "is it for " + w.at.Host + ", in date, and from a trusted root", Outcome: StepOK, sees: seesCertificate}
+	leaf, ok := h.Leaf()
+	st.answers = []string{"it is for " + leaf.Names()}
+	switch {
+	case !ok:
+		st.Outcome, st.answers = StepStops, []string{"no certificate that can be read"}
+	case !leaf.Carries(w.at.Host):
+		st.Outcome = StepStops
+		st.answers[0] += " and not for " + w.at.Host
+	}
+	for _, c := range h.Chain {
+		name, from, until := c.Subject, c.NotBefore.UTC().Format(dateForm), c.NotAfter.UTC().Format(dateForm)
+		switch {
+		case c.Problem != "" || c.SelfSigned && c.Thumbprint != leaf.Thumbprint: // of a root that is sent along, the client takes its own copy
+		case w.now.After(c.NotAfter):
+			st.Outcome, st.answers = StepStops, append(st.answers, name+" expired on "+until)
+		case w.now.Before(c.NotBefore):
+			st.Outcome, st.answers = StepStops, append(st.answers, name+" is not valid before "+from)
+		case c.Thumbprint == leaf.Thumbprint:
+			st.answers = append(st.answers, "valid until "+until)
+		}
+	}
+	w.add(st)
+}
+
+func (w *signInWalk) register() {
+	st := SignInStep{What: "ask to register", Asked: "REGISTER sip:" + w.domain + " without credentials", Outcome: StepOK, sees: seesIncorrect}
+	if w.end == "" {
+		a, e, err := ask(w, func(e facts.Endpoint) (facts.SIPAnswer, error) {
+			return facts.Register.Get(w.r, facts.RegisterQuestion{Endpoint: e, Domain: w.domain})
+		})
+		st.rests = []evidence.Key{facts.Register.Key(facts.RegisterQuestion{Endpoint: e, Domain: w.domain})}
+		if e != w.at {
+			st.Asked += ", recorded as " + e.String()
+		}
+		st.answer(a)
+		st.looked(err)
+	}
+	w.add(st)
+}
+
+// answer judges the server's answer to a REGISTER without credentials.
+func (st *SignInStep) answer(a facts.SIPAnswer) {
+	st.answers = []string{strings.TrimSpace(strconv.Itoa(a.Status) + " " + a.Phrase)}
+	for _, c := range a.Challenges {
+		st.answers = append(st.answers, strings.TrimSpace(c.Scheme+" "+c.Parameters["targetname"]))
+	}
+	diagnostics := cmp.Or(a.Header("ms-diagnostics"), a.Header("ms-diagnostics-public"))
+	if diagnostics != "" {
+		st.answers = append(st.answers, "ms-diagnostics "+diagnostics)
+	}
+	switch {
+	case a.NotSIP:
+		st.Outcome, st.answers, st.sees = StepStops, []string{"what answers does not speak SIP"}, ""
+	case a.Status == 200:
+	case a.Status == 401 || a.Status == 407:
+		if !a.Offers("NTLM") && !a.Offers("Kerberos") {
+			st.Outcome = StepStops
+		}
+	case a.Status/100 == 3:
+		st.Outcome = StepUnknown
+		st.answers = append(st.answers, "it sends the client on to "+cmp.Or(a.Header("Contact"), "nowhere")+", which is not followed")
+	default:
+		st.Outcome = StepStops
+		switch {
+		case strings.HasPrefix(diagnostics, "1700"): // 17000 to 17004: the Client Version Filter ([MS-OCER] section 8.16)
+			st.sees = seesVersion
+		case a.Status != 403 && a.Status != 404:
+			st.sees = ""
+		}
+	}
+}
+
+// account is what the server will find of the user in AD once he has shown who he is. It does not hang on the way there.
+func (w *signInWalk) account() SignInStep {
+	key := facts.AllUsers.Key(evidence.None{})
+	st := SignInStep{What: "be found by the server", Asked: w.URI + " in Active Directory", Outcome: StepOK, sees: seesIncorrect, rests: []evidence.Key{key}}
+	if w.Vantage.User == "" {
+		st.Outcome, st.NotTried, st.rests = StepNotTried, "no account to read AD with was given (--user)", nil
+		return st
+	}
+	table, err := facts.AllUsers.Get(w.r, evidence.None{})
+	if err != nil {
+		st.looked(err)
+		return st
+	}
+	var is []facts.User
+	for _, u := range table.Users {
+		if strings.EqualFold(u.URI, w.URI) {
+			is = append(is, u)
+		}
+	}
+	switch {
+	case len(is) == 0:
+		st.Outcome, st.answers = StepStops, []string{"no account has this address"}
+		return st
+	case table.Hidden():
+		st.Outcome, st.NotTried = StepNotTried, "the account given may not read who is enabled for OCS: it has to be a member of RTCUniversalReadOnlyAdmins"
+		return st
+	case len(is) > 1:
+		st.Outcome = StepStops
+	}
+	pools, poolsErr := facts.Pools.Get(w.r, evidence.None{})
+	for _, u := range is {
+		text := table.DN(u)
+		switch home := table.HomeOf(u); {
+		case u.Enabled == nil || !*u.Enabled:
+			st.Outcome = StepStops
+			text += ", not enabled for OCS"
+		case home == "":
+			st.Outcome = StepStops
+			text += ", enabled, without a home server"
+		default:
+			text += ", enabled, at home on " + home
+			for _, p := range pools.Pools {
+				if poolsErr == nil && (strings.EqualFold(p.Service, home) || strings.EqualFold(p.DN, home)) {
+					text = strings.TrimSuffix(text, home) + p.FQDN
+				}
+			}
+		}
+		st.answers = append(st.answers, text)
+	}
+	return st
+}
