@@ -64,6 +64,9 @@ func dcOSSupported(p *checks.Pass) error {
 	}
 	e := res.Entries[0]
 	system, version, pack := e.Value("operatingSystem"), e.Value("operatingSystemVersion"), e.Value("operatingSystemServicePack")
+	if system == "" && isSamba(root) {
+		system = "Samba" // one that joined a domain writes none
+	}
 	report := func(m *checks.Message) {
 		p.Report(m, []evidence.Key{facts.Search.Key(q)}, checks.A("dc", host), checks.A("domain", facts.DomainOfDN(q.Base)),
 			checks.A("system", strings.Join(strings.Fields(system+" "+version+" "+pack), " ")))
