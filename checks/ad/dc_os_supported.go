@@ -68,6 +68,9 @@ func dcOSSupported(p *checks.Pass) error {
 		p.Report(m, []evidence.Key{facts.Search.Key(q)}, checks.A("dc", host), checks.A("domain", facts.DomainOfDN(q.Base)),
 			checks.A("system", strings.Join(strings.Fields(system+" "+version+" "+pack), " ")))
 	}
+	if system == "" && isSamba(root) {
+		system = "Samba" // one that joined as a domain controller does not write it down
+	}
 	if system != "" && !strings.Contains(strings.ToLower(system), "windows") {
 		report(osNotWindows)
 		return nil
