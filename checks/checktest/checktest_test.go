@@ -270,7 +270,7 @@ func TestCertificatesAreDescribed(t *testing.T) {
 	t.Parallel()
 	made, err := makeCertificates(`[
 		{"name": "root", "cn": "Todorovic Root CA", "ca": true, "from": "2009-01-01", "to": "2029-01-01"},
-		{"name": "leaf", "issuer": "root", "cn": "ocs.todorovic.adds", "dns": ["sip.todorovic.fr"], "from": "2010-01-01", "to": "2012-01-01"}]`)
+		{"name": "leaf", "issuer": "root", "cn": "ocs.todorovic.adds", "dns": ["sip.todorovic.fr"], "from": "2010-01-01", "to": "2012-01-01"}]`, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,10 +287,10 @@ func TestCertificatesAreDescribed(t *testing.T) {
 		leaf.Issuer != "CN=Todorovic Root CA" || !leaf.NotAfter.Equal(time.Date(2012, 1, 1, 0, 0, 0, 0, time.UTC)) || len(leaf.Thumbprint) != 40 {
 		t.Errorf("the leaf is described as %+v", leaf)
 	}
-	if string(h.Chain[1].DER) != string(made["root"]) {
+	if string(h.Chain[1].DER) != string(made.certificates["root"].cert.Raw) {
 		t.Error("@der does not give the bytes of the certificate")
 	}
-	root, err := describe(made["root"])
+	root, err := describe(made.certificates["root"].cert.Raw)
 	if err != nil || !root.SelfSigned || !root.CA {
 		t.Errorf("the root is described as %+v, %v", root, err)
 	}

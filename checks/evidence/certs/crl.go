@@ -30,6 +30,8 @@ type CRL struct {
 	Scope Scope
 	// Unknown is a critical extension that is not understood; nil for none. Such a list proves nothing.
 	Unknown asn1.ObjectIdentifier
+	// Freshest are the URLs of its deltas (RFC 5280, section 5.2.6).
+	Freshest []string
 
 	revoked map[string]int // reason by serial number
 }
@@ -48,6 +50,7 @@ var (
 	oidDelta        = asn1.ObjectIdentifier{2, 5, 29, 27}
 	oidNumber       = asn1.ObjectIdentifier{2, 5, 29, 20}
 	oidAuthorityKey = asn1.ObjectIdentifier{2, 5, 29, 35}
+	oidFreshest     = asn1.ObjectIdentifier{2, 5, 29, 46}
 )
 
 // ParseCRL reads a list in DER, or in PEM as some web servers hand it out.
@@ -86,6 +89,8 @@ func (c *CRL) extension(e pkix.Extension) error {
 		}
 	case e.Id.Equal(oidIssuingPoint):
 		return c.Scope.parse(e.Value)
+	case e.Id.Equal(oidFreshest):
+		c.Freshest = pointURLs(e.Value)
 	case e.Id.Equal(oidNumber), e.Id.Equal(oidAuthorityKey):
 	case e.Critical:
 		c.Unknown = e.Id
@@ -110,18 +115,58 @@ func (s *Scope) parse(der []byte) error {
 	if len(point.Name.Bytes) == 0 {
 		return nil
 	}
-	var full asn1.RawValue
-	if _, err := asn1.Unmarshal(point.Name.Bytes, &full); err != nil {
+	var err error
+	if s.URLs, err = nameURLs(point.Name.Bytes); err != nil {
 		return errors.New("malformed issuing distribution point")
 	}
+	return nil
+}
+
+// nameURLs are the URLs of a distribution point's full name (RFC 5280, section 4.2.1.13).
+func nameURLs(der []byte) ([]string, error) {
+	var full asn1.RawValue
+	if _, err := asn1.Unmarshal(der, &full); err != nil {
+		return nil, err
+	}
+	var urls []string
 	for rest := full.Bytes; len(rest) > 0; {
 		var name asn1.RawValue
 		var err error
 		if rest, err = asn1.Unmarshal(rest, &name); err != nil {
-			return errors.New("malformed issuing distribution point")
+			return nil, err
 		}
 		if name.Class == asn1.ClassContextSpecific && name.Tag == 6 { // uniformResourceIdentifier
-			s.URLs = append(s.URLs, text(string(name.Bytes)))
+			urls = append(urls, text(string(name.Bytes)))
+		}
+	}
+	return urls, nil
+}
+
+// pointURLs are the URLs of a list of distribution points; those of a malformed one are left out.
+func pointURLs(der []byte) []string {
+	var points []struct {
+		Name    asn1.RawValue  `asn1:"optional,tag:0"`
+		Reasons asn1.BitString `asn1:"optional,tag:1"`
+		Issuer  asn1.RawValue  `asn1:"optional,tag:2"`
+	}
+	if _, err := asn1.Unmarshal(der, &points); err != nil {
+		return nil
+	}
+	var urls []string
+	for _, p := range points {
+		found, err := nameURLs(p.Name.Bytes)
+		if err == nil {
+			urls = append(urls, found...)
+		}
+	}
+	return urls
+}
+
+// FreshestCRL are the URLs at which a certificate says that deltas of its list are (RFC 5280, section 4.2.1.15).
+func FreshestCRL(cert *x509.Certificate) []string {
+	for _, e := range cert.Extensions {
+		if e.Id.Equal(oidFreshest) {
+			return pointURLs(e.Value)
 		}
 	}
 	return nil

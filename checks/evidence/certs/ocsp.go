@@ -10,6 +10,8 @@ import (
 	"math/big"
 	"slices"
 	"time"
+
+	"golang.org/x/crypto/ocsp"
 )
 
 // MaxOCSP bounds an OCSP response in bytes.
@@ -91,6 +93,23 @@ var (
 		5: "the responder wants signed requests", 6: "the responder does not answer this client",
 	}
 )
+
+// OCSPRequest asks about a certificate, without a nonce, as Windows does, so that a responder may answer what it has signed before
+// (RFC 5019, section 2.1.1). The error says that the issuer's key is of no use.
+func OCSPRequest(cert, issuer *x509.Certificate) ([]byte, error) {
+	return ocsp.CreateRequest(cert, issuer, nil)
+}
+
+// Fresh says whether the response is in force, and if not, why.
+func (o *OCSP) Fresh(now time.Time) (why string, ok bool) {
+	switch {
+	case now.Before(o.ThisUpdate):
+		return "its answer is not valid yet", false
+	case !o.NextUpdate.IsZero() && now.After(o.NextUpdate):
+		return "its answer is out of date", false
+	}
+	return "", true
+}
 
 // ParseOCSP reads a response and takes out what it says of a certificate. It is authentic only if it was signed by the
 // issuer itself, or by a responder to which the issuer gave the right (RFC 6960, section 4.2.2.2); x/crypto/ocsp

@@ -39,7 +39,7 @@ func (c *CRL) Usable(cert, issuer *x509.Certificate, now time.Time) (why string,
 func Judge(cert, issuer *x509.Certificate, lists []*CRL, responses []*OCSP, now time.Time) Standing {
 	standing := NotKnown
 	for _, o := range responses {
-		fresh := !now.Before(o.ThisUpdate) && (o.NextUpdate.IsZero() || !now.After(o.NextUpdate))
+		_, fresh := o.Fresh(now)
 		switch {
 		case o.Status == Revoked:
 			return IsRevoked
