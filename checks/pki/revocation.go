@@ -97,7 +97,7 @@ func examine(p *checks.Pass) ([]*examined, error) {
 		for i, cert := range res.Chain[:len(res.Chain)-1] {
 			issuers[string(cert.Raw)] = res.Chain[i+1]
 		}
-		return res.Chain[:len(res.Chain)-1]
+		return res.Chain[min(1, len(res.Chain)-1) : len(res.Chain)-1]
 	}
 	var out []*examined
 	var fns []func()
