@@ -4,16 +4,25 @@ import (
 	"slices"
 
 	"ocsdoctor/checks"
-	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/certs"
 )
 
-var revoked = &checks.Message{
-	Tag:      "revoked",
-	Severity: checks.Critical,
-	Text:     "{issuer} revoked the certificate of {subject}, in the chain on {endpoints}{reason}; so say {sources}",
-	Identity: []string{"thumbprint"},
-}
+var (
+	revoked = &checks.Message{
+		Tag:      "revoked",
+		Severity: checks.Critical,
+		Text:     "{issuer} revoked the certificate of {subject}, in the chain on {endpoints}{reason}; so say {sources}",
+		Identity: []string{"thumbprint"},
+	}
+	// notKnown is no unknown: all sources were looked at, and nobody else would learn more from them.
+	notKnown = &checks.Message{
+		Tag:         "not-known",
+		Severity:    checks.Warning,
+		Text:        "nothing says whether {issuer} revoked the certificate of {subject}, in the chain on {endpoints}: {sources}",
+		Identity:    []string{"thumbprint"},
+		ExplainedBy: []string{"pki/revocation-reachable:none-usable", "pki/revocation-reachable:only-stale", "pki/revocation-current:stale"},
+	}
+)
 
 // reasons are those of a revocation (RFC 5280, section 5.3.1); 0 is unspecified.
 var reasons = map[int]string{
@@ -28,7 +37,7 @@ var _ = register(&checks.Check{
 	Phases:   checks.PostInstall,
 	After:    checks.Activation,
 	Needs:    revocationNeeds,
-	Messages: []*checks.Message{revoked},
+	Messages: []*checks.Message{revoked, notKnown},
 	Run: func(p *checks.Pass) error {
 		found, err := examine(p)
 		errs := []error{err}
@@ -71,8 +80,8 @@ func judgeStanding(p *checks.Pass, e *examined) error {
 	if err := gravest(e.unread(p, false), e.unread(p, true)); err != nil {
 		return err
 	}
-	return evidence.FailAt(evidence.NoTarget,
-		"nothing says whether the certificate of "+certs.Describe(e.certificate.Raw).Subject+" was revoked: "+e.sources[0].verdict(), e.sources[0].cites[0])
+	p.Report(notKnown, e.asked(), e.args(p, func(s *source) bool { return !s.usable() })...)
+	return nil
 }
 
 func (e *examined) saysRevoked(s *source) bool {
