@@ -197,7 +197,10 @@ func TestParseCasesRejects(t *testing.T) {
 		"a certificate unknown":  {head + "-- a/tls.handshake(x:1) --\n{\"chain\": [\"@cert leaf\"]}\n", `no certificate "leaf" is made`},
 		"an issuer unknown": {head + "-- a/certificates --\n" + `[{"name": "leaf", "issuer": "ca", "from": "2009-01-01", "to": "2011-01-01"}]` + "\n",
 			`its issuer "ca" does not stand before it`},
-		"no time": {head + "-- a/now --\nyesterday\n", "parsing time"},
+		"a list unknown":                {head + "-- a/http.fetch(http://ca/ direct \"\") --\n{\"body\": \"@crl list\"}\n", `no list "list" is made`},
+		"a list unknown in a directory": {head + "-- a/directory --\ndn: CN=a\ncertificateRevocationList: @crl list\n", `no list "list" is made`},
+		"a list of nobody":              {head + "-- a/lists --\n" + `[{"name": "list", "issuer": "ca"}]` + "\n", `its issuer "ca" is not made`},
+		"no time":                       {head + "-- a/now --\nyesterday\n", "parsing time"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

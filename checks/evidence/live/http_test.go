@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -88,6 +89,75 @@ func TestHTTP(t *testing.T) {
 		a, err := fetch(t, addr, url, facts.Direct)
 		if err != nil || !strings.Contains(a.Problem, want) || len(a.Body) > 0 {
 			t.Errorf("%.60s: %.200q with %d bytes, %v", url, a.Problem, len(a.Body), err)
+		}
+	}
+}
+
+// An OCSP request is posted, and a URL takes no credentials along, whatever it leads to.
+func TestHTTPPosts(t *testing.T) {
+	t.Parallel()
+	requests := make(chan string, 1)
+	addr := serveHTTP(t, func(c net.Conn, req *http.Request) {
+		b, _ := io.ReadAll(req.Body)
+		requests <- fmt.Sprintf("%s %s %s %s %q", req.Method, req.RequestURI, req.Host, req.Header.Get("Content-Type"), b)
+		_, _ = fmt.Fprint(c, "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nanswer\r\n0\r\n\r\n")
+	})
+	g := newRig(t, t.Context(), Options{Connect: []string{"ca.d:80=" + addr}})
+	a, err := facts.HTTP.Get(g.reader(), facts.HTTPQuestion{URL: "http://ca.d/ocsp", Way: facts.Direct, Body: "cmVxdWVzdA=="})
+	if err != nil || string(a.Body) != "answer" {
+		t.Errorf("%+v, %v", a, err)
+	}
+	if got := <-requests; got != `POST /ocsp ca.d application/ocsp-request "request"` {
+		t.Errorf("asked %s", got)
+	}
+}
+
+// What cannot be asked is a failure with the root that says why, and no verdict on the URL.
+func TestHTTPThatCannotBeAsked(t *testing.T) {
+	t.Parallel()
+	hung := serveHTTP(t, func(c net.Conn, _ *http.Request) { silent(c) })
+	g := newRig(t, t.Context(), Options{
+		Connect: []string{"closed.d:80=" + closedPort(t), "silent.d:80=" + listen(t, silent), "hung.d:80=" + hung},
+	})
+	for _, c := range []struct {
+		url, way string
+		reason   evidence.Reason
+		root     string
+	}{
+		{"http://closed.d/a.crl", facts.Direct, evidence.NoTarget, "net.connect(closed.d:80)"},
+		{"http://silent.d/a.crl", facts.Direct, evidence.Timeout, "net.address(silent.d:80/tcp)"},
+		{"http://hung.d/a.crl", facts.Direct, evidence.Timeout, "net.address(hung.d:80/tcp)"},
+		{"http://ca.d/a.crl", facts.ByProxy, evidence.NotConfigured, `http.fetch(http://ca.d/a.crl proxy "")`},
+	} {
+		_, err := facts.HTTP.Get(g.reader(), facts.HTTPQuestion{URL: c.url, Way: c.way})
+		if f := failure(t, err); f.Reason != c.reason || f.Root.String() != c.root {
+			t.Errorf("%s: %+v", c.url, f)
+		}
+	}
+}
+
+// What comes without an announced length, or as a header without an end, is bounded too.
+func TestHTTPWithoutAnEnd(t *testing.T) {
+	t.Parallel()
+	endless := func(head, block string) string {
+		return serveHTTP(t, func(c net.Conn, _ *http.Request) {
+			_, _ = io.WriteString(c, head)
+			for {
+				if _, err := io.WriteString(c, block); err != nil {
+					return
+				}
+			}
+		})
+	}
+	for name, c := range map[string]struct{ addr, want string }{
+		"chunks":          {endless("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", "100000\r\n"+strings.Repeat("a", 1<<20)+"\r\n"), "longer than"},
+		"until the close": {endless("HTTP/1.0 200 OK\r\n\r\n", strings.Repeat("a", 1<<20)), "longer than"},
+		"header":          {endless("HTTP/1.1 200 OK\r\n", "X: "+strings.Repeat("a", 1000)+"\r\n"), "not HTTP"},
+		"status line":     {endless("HTTP/1.1 200 ", strings.Repeat("a", 1000)), "not HTTP"},
+	} {
+		a, err := fetch(t, c.addr, "http://ca.d/a.crl", facts.Direct)
+		if err != nil || !strings.Contains(a.Problem, c.want) || len(a.Body) > 0 {
+			t.Errorf("%s: %.100q with %d bytes, %v", name, a.Problem, len(a.Body), err)
 		}
 	}
 }

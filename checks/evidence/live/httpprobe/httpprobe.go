@@ -58,7 +58,7 @@ func Fetch(ctx context.Context, e *env.Env, tr *env.Trace, r *evidence.Reader, q
 		var hop answer
 		err = e.Talk(ctx, tr, target, e.Budgets.Fetch, func(ctx context.Context, conn net.Conn) (err error) {
 			hop, err = exchange(conn, u, body, q.Way == facts.ByProxy)
-			if err != nil && ctx.Err() != nil {
+			if (err != nil || hop.problem != "") && ctx.Err() != nil { // whose end closed the connection
 				return ctx.Err()
 			}
 			return err
