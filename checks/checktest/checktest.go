@@ -8,12 +8,14 @@
 //	CASE/zone(VIEW)    records, one on a line: NAME TYPE DATA; every resolver of the view answers from them
 //	CASE/directory     what every domain controller holds, as LDIF; see [directory.parse]. CASE/directory(DC) is added to it for one
 //	CASE/certificates  certificates to make: a JSON list, see [certSpec]
+//	CASE/lists         revocation lists to make: a JSON list, see [listSpec]
+//	CASE/ocsp(URL)     an OCSP responder at that address, see [responderSpec]
 //	CASE/KIND(QUERY)   one fact in JSON; {"$failure": {"reason": ..., "detail": ..., "root": ...}} is one that could not be looked at
 //	CASE/want          the outcome
 //
 // What stands under common/ instead of CASE/ holds for every case that does not have a file of that name
 // itself; a directory of a case changes the common one. In a fact the text "@cert NAME" stands for the description of a certificate that was made, and
-// "@der NAME" for its bytes.
+// "@der NAME" for its bytes, and "@crl NAME", also as a value in a directory, for the bytes of a list.
 //
 // The first line of want is the status, if need be with a part of its reason: "unknown: cannot be reached".
 // Each line after it is the tag of a finding, if need be with a part of its text: "wrong-port: port 443".
@@ -206,6 +208,9 @@ type example struct {
 	want    want
 	facts   evidence.Recorded
 	zones   map[string]zone // by view
+	// responders are those of OCSP by their address.
+	responders map[string]responderSpec
+	made       made
 	// dcs are the directories by domain controller; "" is what all hold, nil if no case has a directory.
 	dcs map[string]directory
 	// own are the facts that the case itself writes down, each of which has to be read.
@@ -220,10 +225,30 @@ func (ex *example) Fetch(ctx context.Context, req evidence.Request) *evidence.Re
 			return &evidence.Record{Key: req.Key, Via: "example", Value: z.answer(q)}
 		}
 	}
+	if q, ok := req.Query.(facts.HTTPQuestion); ok && ex.facts[req.Key] == nil {
+		for address, spec := range ex.responders {
+			if q.URL == address || strings.HasPrefix(q.URL, address+"/") {
+				return ex.answered(req.Key, address, spec, q)
+			}
+		}
+	}
 	if rec := ex.searched(req); rec != nil && ex.facts[req.Key] == nil {
 		return rec
 	}
 	return ex.facts.Fetch(ctx, req)
+}
+
+// answered is what a responder says.
+func (ex *example) answered(key evidence.Key, address string, spec responderSpec, q facts.HTTPQuestion) *evidence.Record {
+	rec := &evidence.Record{Key: key, Via: "example"}
+	a, err := ex.made.respond(address, spec, q)
+	if err == nil {
+		rec.Value, err = json.Marshal(a)
+	}
+	if err != nil {
+		rec.Failure = evidence.Fail(evidence.Internal, err.Error())
+	}
+	return rec
 }
 
 // searched answers what is asked of a directory; nil where the example has none.
@@ -280,7 +305,11 @@ func (ex *example) readDirectories(files ...map[string]string) error {
 		}
 		for _, source := range sources {
 			for _, f := range files {
-				if err := d.parse(f[source], ex.now); err != nil {
+				text, err := ex.made.inline(f[source])
+				if err == nil {
+					err = d.parse(text, ex.now)
+				}
+				if err != nil {
 					return fmt.Errorf("%s: %w", source, err)
 				}
 			}
@@ -414,7 +443,7 @@ func readCases(text []byte) ([]*example, error) {
 }
 
 func parseCase(name string, own, common map[string]string) (*example, error) {
-	ex := &example{name: name, now: defaultNow, facts: evidence.Recorded{}, zones: map[string]zone{}}
+	ex := &example{name: name, now: defaultNow, facts: evidence.Recorded{}, zones: map[string]zone{}, responders: map[string]responderSpec{}}
 	all := map[string]string{}
 	for file, text := range common {
 		all[file] = text
@@ -422,15 +451,15 @@ func parseCase(name string, own, common map[string]string) (*example, error) {
 	for file, text := range own {
 		all[file] = text
 	}
-	made, err := makeCertificates(all["certificates"])
-	if err != nil {
-		return nil, fmt.Errorf("certificates: %w", err)
+	var err error
+	if ex.made, err = makeCertificates(all["certificates"], all["lists"]); err != nil {
+		return nil, err
 	}
 	for file, text := range all {
 		if isDirectory(file) {
 			continue
 		}
-		if err := ex.add(file, text, made); err != nil {
+		if err := ex.add(file, text); err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
 		if key, err := evidence.ParseKey(file); err == nil && ex.facts[key] != nil {
@@ -447,7 +476,7 @@ func parseCase(name string, own, common map[string]string) (*example, error) {
 }
 
 // add reads one file of a case.
-func (ex *example) add(file, text string, made certificates) (err error) {
+func (ex *example) add(file, text string) (err error) {
 	switch {
 	case file == "subject":
 		ex.subject, err = parseSubject(text)
@@ -455,16 +484,20 @@ func (ex *example) add(file, text string, made certificates) (err error) {
 		ex.now, err = time.Parse(time.RFC3339, strings.TrimSpace(text))
 	case file == "want":
 		ex.want, err = parseWant(text)
-	case file == "certificates":
+	case file == "certificates", file == "lists":
 	case strings.HasPrefix(file, "zone(") && strings.HasSuffix(file, ")"):
 		ex.zones[file[len("zone("):len(file)-1]], err = parseZone(text)
+	case strings.HasPrefix(file, "ocsp(") && strings.HasSuffix(file, ")"):
+		var spec responderSpec
+		err = json.Unmarshal([]byte(text), &spec)
+		ex.responders[file[len("ocsp("):len(file)-1]] = spec
 	default:
-		err = ex.addFact(file, text, made)
+		err = ex.addFact(file, text)
 	}
 	return err
 }
 
-func (ex *example) addFact(file, text string, made certificates) error {
+func (ex *example) addFact(file, text string) error {
 	key, err := evidence.ParseKey(file)
 	if err != nil {
 		return err
@@ -476,7 +509,7 @@ func (ex *example) addFact(file, text string, made certificates) error {
 	case facts.All[i].Derived():
 		return errors.New("this kind of fact is derived: write down the facts that it is derived from")
 	}
-	value, err := made.expand([]byte(text))
+	value, err := ex.made.expand([]byte(text))
 	if err != nil {
 		return err
 	}

@@ -197,7 +197,10 @@ func TestParseCasesRejects(t *testing.T) {
 		"a certificate unknown":  {head + "-- a/tls.handshake(x:1) --\n{\"chain\": [\"@cert leaf\"]}\n", `no certificate "leaf" is made`},
 		"an issuer unknown": {head + "-- a/certificates --\n" + `[{"name": "leaf", "issuer": "ca", "from": "2009-01-01", "to": "2011-01-01"}]` + "\n",
 			`its issuer "ca" does not stand before it`},
-		"no time": {head + "-- a/now --\nyesterday\n", "parsing time"},
+		"a list unknown":                {head + "-- a/http.fetch(http://ca/ direct \"\") --\n{\"body\": \"@crl list\"}\n", `no list "list" is made`},
+		"a list unknown in a directory": {head + "-- a/directory --\ndn: CN=a\ncertificateRevocationList: @crl list\n", `no list "list" is made`},
+		"a list of nobody":              {head + "-- a/lists --\n" + `[{"name": "list", "issuer": "ca"}]` + "\n", `its issuer "ca" is not made`},
+		"no time":                       {head + "-- a/now --\nyesterday\n", "parsing time"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -270,7 +273,7 @@ func TestCertificatesAreDescribed(t *testing.T) {
 	t.Parallel()
 	made, err := makeCertificates(`[
 		{"name": "root", "cn": "Todorovic Root CA", "ca": true, "from": "2009-01-01", "to": "2029-01-01"},
-		{"name": "leaf", "issuer": "root", "cn": "ocs.todorovic.adds", "dns": ["sip.todorovic.fr"], "from": "2010-01-01", "to": "2012-01-01"}]`)
+		{"name": "leaf", "issuer": "root", "cn": "ocs.todorovic.adds", "dns": ["sip.todorovic.fr"], "from": "2010-01-01", "to": "2012-01-01"}]`, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -287,10 +290,10 @@ func TestCertificatesAreDescribed(t *testing.T) {
 		leaf.Issuer != "CN=Todorovic Root CA" || !leaf.NotAfter.Equal(time.Date(2012, 1, 1, 0, 0, 0, 0, time.UTC)) || len(leaf.Thumbprint) != 40 {
 		t.Errorf("the leaf is described as %+v", leaf)
 	}
-	if string(h.Chain[1].DER) != string(made["root"]) {
+	if string(h.Chain[1].DER) != string(made.certificates["root"].cert.Raw) {
 		t.Error("@der does not give the bytes of the certificate")
 	}
-	root, err := describe(made["root"])
+	root, err := describe(made.certificates["root"].cert.Raw)
 	if err != nil || !root.SelfSigned || !root.CA {
 		t.Errorf("the root is described as %+v, %v", root, err)
 	}

@@ -80,6 +80,10 @@ func judgeChain(p *checks.Pass, c *chain, known anchors) error {
 		msg, root = untrustedRoot, at.Subject
 	case certs.NoCA:
 		why = "what signed it as " + at.Issuer + " has no right to issue certificates"
+	case certs.NotPermitted:
+		why = "its name constraints do not permit the names of " + leaf.Subject
+	case certs.UnknownCritical:
+		why = "it has a critical extension that clients do not know: " + res.At.UnhandledCriticalExtensions[0].String()
 	case certs.WrongSignature:
 		why = "it is not signed by what is known as " + at.Issuer
 	case certs.NoIssuer:

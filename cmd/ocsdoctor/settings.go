@@ -9,8 +9,10 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"net/url"
 	"os"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -46,6 +48,7 @@ type scopeFlags struct {
 	phase          string
 	before         string
 	checkUsers     []string
+	proxy          string
 	userAgent      string
 	// signIn is the SIP domain of the user whose sign-in is walked: then no other is judged.
 	signIn string
@@ -57,7 +60,7 @@ const defaultUserAgent = "UCCAPI/3.5.6907.0 OC/3.5.6907.0 (Microsoft Office Comm
 // scopeNames are the flags that belong to the scope; a bundle or a lab brings its own.
 var scopeNames = []string{
 	"ad-domain", "sip-domain", "server", "dns", "dns-external", "dc", "user", "password-file", "kerberos", "keytab",
-	"allow-cleartext", "roots", "system-roots", "connect", "user-agent",
+	"allow-cleartext", "roots", "system-roots", "connect", "proxy", "user-agent",
 }
 
 func (f *scopeFlags) register(fs *pflag.FlagSet) {
@@ -79,6 +82,7 @@ func (f *scopeFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.phase, "phase", facts.PhaseAuto, "`PHASE` to judge: auto, pre-install or post-install")
 	fs.StringVar(&f.before, "before", "", "gate one `STEP` of a deployment: "+strings.Join(checks.StepNames(), ", "))
 	fs.StringSliceVar(&f.checkUsers, "check-user", nil, "judge the user with the SIP `URI` by himself, besides the counts of all; repeatable")
+	fs.StringVar(&f.proxy, "proxy", "", "fetch revocation lists and OCSP answers by the HTTP proxy at `URL` too; each way has its own verdict")
 	fs.StringVar(&f.userAgent, "user-agent", defaultUserAgent, "User-Agent `TEXT` of SIP requests")
 }
 
@@ -213,6 +217,11 @@ func (f *scopeFlags) scope(ctx context.Context) (facts.Scope, error) {
 		return s, usage("try: ocsdoctor scan --ad-domain AD.DOMAIN --sip-domain SIP.DOMAIN, or ocsdoctor scan --lab todorovic",
 			"nothing to scan was named")
 	}
+	if f.proxy != "" && !isProxy(f.proxy) {
+		// The value is not shown: it may hold a password.
+		return s, usage("give http://HOST:PORT, without a user name", "--proxy takes the URL of an HTTP proxy")
+	}
+	s.Proxy = f.proxy
 	for _, dc := range f.dcs {
 		host, port := facts.SplitHostPort(dc, 389)
 		if port == 389 {
@@ -246,6 +255,17 @@ func (f *scopeFlags) scope(ctx context.Context) (facts.Scope, error) {
 	}
 	slices.SortStableFunc(s.Resolvers, func(a, b facts.Resolver) int { return strings.Compare(a.View, b.View) })
 	return s, nil
+}
+
+// isProxy tells whether a URL is that of an HTTP proxy that takes no password.
+func isProxy(s string) bool {
+	u, err := url.Parse(s)
+	if err != nil || u.Scheme != "http" || u.User != nil || u.Path != "" && u.Path != "/" || u.RawQuery != "" || u.Fragment != "" {
+		return false
+	}
+	host := facts.Host(u.Hostname())
+	port, err := strconv.Atoi(cmp.Or(u.Port(), "80"))
+	return (facts.IsHostName(host) || facts.IsAddress(host)) && err == nil && port > 0 && port < 65536
 }
 
 // ask puts what is asked of a deployment, whoever names it, into its scope: the phase, the step and the users. A lab may ask for a step

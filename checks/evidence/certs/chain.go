@@ -3,6 +3,8 @@ package certs
 import (
 	"bytes"
 	"crypto/x509"
+	"slices"
+	"strings"
 )
 
 // Problem says why no trusted chain was found.
@@ -19,6 +21,10 @@ const (
 	NoIssuer
 	// NoCA: the certificate that has the name of At's issuer, and signed it, may not issue certificates.
 	NoCA
+	// NotPermitted: a CA above does not permit the names of the server's certificate, or excludes them; At is that CA.
+	NotPermitted
+	// UnknownCritical: At has a critical extension that is not known.
+	UnknownCritical
 	// WrongSignature: what has the name of At's issuer did not sign it.
 	WrongSignature
 	// UntrustedRoot: the chain ends at the self-signed At, which is no anchor.
@@ -49,7 +55,8 @@ const (
 // bytes, or by its subject and key, so that a root's renewed or cross-signed form is known too; its own signature and
 // its dates are not looked at. Dates of the others are not judged either. An issuer has the subject that the certificate
 // names, the key that it names where both say so (AKI, SKI), the right to issue certificates unless it is an
-// anchor without basic constraints (RFC 5280, section 6.1.4 (k) to (n)), and must have signed.
+// anchor without basic constraints (RFC 5280, section 6.1.4 (k) to (n)), must permit the DNS names of the leaf (section
+// 6.1.3 (b) and (c)), must have no critical extension that is not known, and must have signed.
 func Chains(leaf *x509.Certificate, pool, anchors []*x509.Certificate) Result {
 	if len(pool) > maxPool {
 		pool = pool[:maxPool]
@@ -89,6 +96,10 @@ func (b *builder) extend(path []*x509.Certificate) bool {
 		}
 		return true
 	}
+	if len(last.UnhandledCriticalExtensions) > 0 {
+		b.fail(UnknownCritical, path)
+		return false
+	}
 	if b.checks <= 0 || len(path) == maxDepth {
 		b.fail(GaveUp, path)
 		return false
@@ -118,11 +129,19 @@ func (b *builder) extend(path []*x509.Certificate) bool {
 				continue
 			}
 			signed = true
-			if !b.mayIssue(c, path) {
+			above := append(path[:len(path):len(path)], c)
+			switch {
+			case !b.mayIssue(c, path):
 				b.fail(NoCA, path)
 				continue
+			case len(c.UnhandledCriticalExtensions) > 0 && b.anchor(c) == nil:
+				b.fail(UnknownCritical, above)
+				continue
+			case !permits(c, path[0]):
+				b.fail(NotPermitted, above)
+				continue
 			}
-			if b.extend(append(path[:len(path):len(path)], c)) {
+			if b.extend(above) {
 				return true
 			}
 		}
@@ -167,6 +186,26 @@ func (b *builder) mayIssue(c *x509.Certificate, path []*x509.Certificate) bool {
 	}
 	limited := c.MaxPathLen > 0 || c.MaxPathLen == 0 && c.MaxPathLenZero
 	return !limited || below <= c.MaxPathLen
+}
+
+// permits tells whether the name constraints of a CA hold for the DNS names of the leaf (RFC 5280, section 4.2.1.10); without such
+// names its common name stands for them, as Windows has it.
+func permits(ca, leaf *x509.Certificate) bool {
+	dns := leaf.DNSNames
+	if len(dns) == 0 && leaf.Subject.CommonName != "" {
+		dns = []string{leaf.Subject.CommonName}
+	}
+	for _, name := range dns {
+		below := func(domain string) bool {
+			domain, name := strings.ToLower(domain), strings.ToLower(name)
+			return domain == "" || name == strings.TrimPrefix(domain, ".") && !strings.HasPrefix(domain, ".") ||
+				strings.HasSuffix(name, "."+strings.TrimPrefix(domain, "."))
+		}
+		if slices.ContainsFunc(ca.ExcludedDNSDomains, below) || len(ca.PermittedDNSDomains) > 0 && !slices.ContainsFunc(ca.PermittedDNSDomains, below) {
+			return false
+		}
+	}
+	return true
 }
 
 // names tells whether child names parent as its issuer.

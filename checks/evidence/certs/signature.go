@@ -6,6 +6,9 @@ import (
 	"crypto/ecdsa"
 	_ "crypto/md5" // makes crypto.MD5 available
 	"crypto/rsa"
+	_ "crypto/sha1" // the same for the other hashes
+	_ "crypto/sha256"
+	_ "crypto/sha512"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
@@ -21,23 +24,63 @@ var ErrSignature = errors.New("the signature was not made with the issuer's key"
 // maxModulus bounds an RSA modulus in bits: a hostile certificate could otherwise keep the processor busy for minutes.
 const maxModulus = 16384
 
-// CheckSignature tells whether parent's key signed child. SHA-1 and MD5, which the standard library always
-// refuses, are verified by hand: Windows of that time accepts both. Neither dates nor the right
-// to issue are looked at. The error is ErrAlgorithm or ErrSignature.
+// CheckSignature tells whether parent's key signed child. Neither dates nor the right to issue are looked at. The error is
+// ErrAlgorithm or ErrSignature.
 func CheckSignature(child, parent *x509.Certificate) error {
-	if key, ok := parent.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxModulus {
+	return verify(parent, outerAlgorithm(child.Raw), child.RawTBSCertificate, child.Signature)
+}
+
+// signatures are the signature algorithms by their OID (RFC 3279, RFC 4055, RFC 5758), RSASSA-PSS aside.
+var signatures = map[string]x509.SignatureAlgorithm{
+	"1.2.840.113549.1.1.4": x509.MD5WithRSA, "1.2.840.113549.1.1.5": x509.SHA1WithRSA, "1.3.14.3.2.29": x509.SHA1WithRSA,
+	"1.2.840.113549.1.1.11": x509.SHA256WithRSA, "1.2.840.113549.1.1.12": x509.SHA384WithRSA, "1.2.840.113549.1.1.13": x509.SHA512WithRSA,
+	"1.2.840.10045.4.1": x509.ECDSAWithSHA1, "1.2.840.10045.4.3.2": x509.ECDSAWithSHA256, "1.2.840.10045.4.3.3": x509.ECDSAWithSHA384,
+	"1.2.840.10045.4.3.4": x509.ECDSAWithSHA512,
+}
+
+// hashes are the hashes by their OID.
+var hashes = map[string]crypto.Hash{
+	"1.3.14.3.2.26": crypto.SHA1, "2.16.840.1.101.3.4.2.1": crypto.SHA256, "2.16.840.1.101.3.4.2.2": crypto.SHA384, "2.16.840.1.101.3.4.2.3": crypto.SHA512,
+}
+
+// oidPSS is RSASSA-PSS, which an enterprise CA uses with AlternateSignatureAlgorithm=1.
+const oidPSS = "1.2.840.113549.1.1.10"
+
+// outerAlgorithm is the signature algorithm of a certificate or revocation list, which stands between what is signed and the signature.
+func outerAlgorithm(der []byte) pkix.AlgorithmIdentifier {
+	var outer struct {
+		Signed    asn1.RawValue
+		Algorithm pkix.AlgorithmIdentifier
+		Signature asn1.BitString
+	}
+	_, _ = asn1.Unmarshal(der, &outer) // one that cannot be read is no algorithm that is known
+	return outer.Algorithm
+}
+
+// SignatureOID is the object identifier of the algorithm that a certificate is signed with: "1.2.840.113549.1.1.5". It
+// tells apart what the standard library calls unknown.
+func SignatureOID(c *x509.Certificate) string { return outerAlgorithm(c.Raw).Algorithm.String() }
+
+// verify tells whether the signer's key made a signature. SHA-1 and MD5, which the standard library always refuses, are verified
+// by hand, since Windows of that time accepts both, and so is RSASSA-PSS with any hash and salt.
+func verify(signer *x509.Certificate, by pkix.AlgorithmIdentifier, signed, signature []byte) error {
+	if key, ok := signer.PublicKey.(*rsa.PublicKey); ok && key.N.BitLen() > maxModulus {
 		return ErrAlgorithm
 	}
+	if by.Algorithm.String() == oidPSS {
+		return verifyPSS(signer, by, signed, signature)
+	}
+	algorithm := signatures[by.Algorithm.String()]
 	var hash crypto.Hash
-	switch child.SignatureAlgorithm {
+	switch algorithm {
+	case x509.UnknownSignatureAlgorithm:
+		return ErrAlgorithm
 	case x509.MD5WithRSA:
 		hash = crypto.MD5
 	case x509.SHA1WithRSA, x509.ECDSAWithSHA1:
 		hash = crypto.SHA1
-	case x509.UnknownSignatureAlgorithm:
-		return checkPSS(child, parent)
 	default:
-		switch err := parent.CheckSignature(child.SignatureAlgorithm, child.RawTBSCertificate, child.Signature); {
+		switch err := signer.CheckSignature(algorithm, signed, signature); {
 		case err == nil:
 			return nil
 		case errors.Is(err, x509.ErrUnsupportedAlgorithm):
@@ -45,85 +88,48 @@ func CheckSignature(child, parent *x509.Certificate) error {
 		}
 		return ErrSignature
 	}
-	h := hash.New()
-	h.Write(child.RawTBSCertificate)
-	sum := h.Sum(nil)
-	switch key := parent.PublicKey.(type) {
+	switch key := signer.PublicKey.(type) {
 	case *rsa.PublicKey:
-		if child.SignatureAlgorithm != x509.ECDSAWithSHA1 && rsa.VerifyPKCS1v15(key, hash, sum, child.Signature) == nil {
+		if algorithm != x509.ECDSAWithSHA1 && rsa.VerifyPKCS1v15(key, hash, sum(hash, signed), signature) == nil {
 			return nil
 		}
 	case *ecdsa.PublicKey:
-		if child.SignatureAlgorithm == x509.ECDSAWithSHA1 && ecdsa.VerifyASN1(key, sum, child.Signature) {
+		if algorithm == x509.ECDSAWithSHA1 && ecdsa.VerifyASN1(key, sum(hash, signed), signature) {
 			return nil
 		}
 	}
 	return ErrSignature
 }
 
-// oidPSS is id-RSASSA-PSS (RFC 4055, section 3.1).
-const oidPSS = "1.2.840.113549.1.1.10"
-
-// algorithm is the AlgorithmIdentifier that a certificate is signed with; its zero value when it cannot be read.
-func algorithm(c *x509.Certificate) (a pkix.AlgorithmIdentifier) {
-	var outer struct {
-		TBS       asn1.RawValue
-		Algorithm pkix.AlgorithmIdentifier
-		Signature asn1.BitString
-	}
-	if _, err := asn1.Unmarshal(c.Raw, &outer); err != nil {
-		return a
-	}
-	return outer.Algorithm
-}
-
-// SignatureOID is the object identifier of the algorithm that a certificate is signed with: "1.2.840.113549.1.1.5". It
-// tells apart what the standard library calls unknown.
-func SignatureOID(c *x509.Certificate) string { return algorithm(c).Algorithm.String() }
-
-// pssHashes are the hashes of RSASSA-PSS (RFC 4055, section 2.1).
-var pssHashes = map[string]crypto.Hash{
-	"1.3.14.3.2.26": crypto.SHA1, "2.16.840.1.101.3.4.2.1": crypto.SHA256, "2.16.840.1.101.3.4.2.2": crypto.SHA384, "2.16.840.1.101.3.4.2.3": crypto.SHA512,
-}
-
-// checkPSS verifies an RSASSA-PSS signature with parameters that the standard library does not take, such as the SHA-1 and
-// the 20 bytes of salt that are the default (RFC 4055, section 3.1). The error is as that of CheckSignature.
-func checkPSS(child, parent *x509.Certificate) error {
-	key, isRSA := parent.PublicKey.(*rsa.PublicKey)
-	a := algorithm(child)
-	if !isRSA || a.Algorithm.String() != oidPSS {
-		return ErrAlgorithm
-	}
-	sha1ID := pkix.AlgorithmIdentifier{Algorithm: asn1.ObjectIdentifier{1, 3, 14, 3, 2, 26}}
+// verifyPSS verifies RSASSA-PSS (RFC 4055, section 3.1); parameters that are left out mean SHA-1. The mask is made with the same hash.
+func verifyPSS(signer *x509.Certificate, by pkix.AlgorithmIdentifier, signed, signature []byte) error {
 	var p struct {
-		Hash         pkix.AlgorithmIdentifier `asn1:"optional,explicit,tag:0"`
-		MGF          pkix.AlgorithmIdentifier `asn1:"optional,explicit,tag:1"`
-		SaltLength   int                      `asn1:"optional,explicit,tag:2,default:20"`
-		TrailerField int                      `asn1:"optional,explicit,tag:3,default:1"`
+		Hash pkix.AlgorithmIdentifier `asn1:"explicit,tag:0,optional"`
+		Mask pkix.AlgorithmIdentifier `asn1:"explicit,tag:1,optional"`
+		Salt int                      `asn1:"explicit,tag:2,optional,default:20"`
+		Tail int                      `asn1:"explicit,tag:3,optional,default:1"`
 	}
-	if _, err := asn1.Unmarshal(a.Parameters.FullBytes, &p); err != nil {
+	if _, err := asn1.Unmarshal(by.Parameters.FullBytes, &p); err != nil {
 		return ErrAlgorithm
 	}
-	mgf := sha1ID
-	if len(p.MGF.Parameters.FullBytes) > 0 {
-		if _, err := asn1.Unmarshal(p.MGF.Parameters.FullBytes, &mgf); err != nil {
-			return ErrAlgorithm
-		}
+	hash := crypto.SHA1
+	if p.Hash.Algorithm != nil {
+		hash = hashes[p.Hash.Algorithm.String()]
 	}
-	if len(p.Hash.Algorithm) == 0 {
-		p.Hash = sha1ID
-	}
-	hash, known := pssHashes[p.Hash.Algorithm.String()]
-	// A salt of length 0 is left out: to VerifyPSS that means any length.
-	if !known || !mgf.Algorithm.Equal(p.Hash.Algorithm) || p.SaltLength < 1 || p.TrailerField != 1 {
+	key, ok := signer.PublicKey.(*rsa.PublicKey)
+	if !ok || hash == 0 {
 		return ErrAlgorithm
 	}
-	h := hash.New()
-	h.Write(child.RawTBSCertificate)
-	if rsa.VerifyPSS(key, hash, h.Sum(nil), child.Signature, &rsa.PSSOptions{SaltLength: p.SaltLength}) != nil {
+	if rsa.VerifyPSS(key, hash, sum(hash, signed), signature, &rsa.PSSOptions{SaltLength: rsa.PSSSaltLengthAuto}) != nil {
 		return ErrSignature
 	}
 	return nil
+}
+
+func sum(hash crypto.Hash, b []byte) []byte {
+	h := hash.New()
+	h.Write(b)
+	return h.Sum(nil)
 }
 
 // selfSigned tells whether a certificate is its own issuer. A signature that cannot be verified (an MD2 root)

@@ -46,6 +46,8 @@ type Scope struct {
 	Before string `json:"before,omitempty"`
 	// CheckUsers are the SIP URIs of users to judge one by one.
 	CheckUsers []string `json:"checkUsers,omitempty"`
+	// Proxy is the URL of the HTTP proxy through which revocation lists are fetched too.
+	Proxy string `json:"proxy,omitempty"`
 	// RootsGiven tells that --roots was given; Roots are those certificates in DER.
 	RootsGiven bool     `json:"rootsGiven,omitempty"`
 	Roots      [][]byte `json:"roots,omitempty"`
@@ -127,7 +129,7 @@ var All = []evidence.AnyKind{
 	ConfigScope, DNSAnswer, DNSLookup, Addresses, NetConnect, RootDSE, Search, Users, Directory, TLSHandshake, Register,
 	SystemAnchors, Anchors, ADDomain, DomainControllers, SIPDomains, Servers, ServerNames, Discovery, ServerPhase,
 	Forest, Controllers, Catalog, DomainReader, Masters, SchemaVersion, ForestSettings, Groups, PropertySetIDs, SecurityDescriptor,
-	ReplicaLinks, Neighbors, Pools, TrustedServers, ServiceAccounts, AllUsers, PublicKeys,
+	ReplicaLinks, Neighbors, Pools, TrustedServers, ServiceAccounts, AllUsers, PublicKeys, HTTP,
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

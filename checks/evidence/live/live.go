@@ -11,6 +11,7 @@ import (
 	"ocsdoctor/checks/evidence/facts"
 	"ocsdoctor/checks/evidence/live/dnsprobe"
 	"ocsdoctor/checks/evidence/live/env"
+	"ocsdoctor/checks/evidence/live/httpprobe"
 	"ocsdoctor/checks/evidence/live/ldapprobe"
 	"ocsdoctor/checks/evidence/live/sipprobe"
 	"ocsdoctor/checks/evidence/live/systemroots"
@@ -79,6 +80,10 @@ func (s *Source) ask(ctx context.Context, tr *env.Trace, req evidence.Request) (
 	case facts.UsersQuestion:
 		if req.Kind == facts.Users {
 			return s.ldap.Users(ctx, tr, r, q)
+		}
+	case facts.HTTPQuestion:
+		if req.Kind == facts.HTTP {
+			return httpprobe.Fetch(ctx, s.env, tr, r, q)
 		}
 	case facts.RegisterQuestion:
 		if req.Kind == facts.Register {

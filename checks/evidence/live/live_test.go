@@ -31,7 +31,7 @@ func newRig(t *testing.T, ctx context.Context, o Options) *rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	src.env.Budgets = env.Budgets{DNSAttempt: budget / 4, Connect: budget, Exchange: budget}
+	src.env.Budgets = env.Budgets{DNSAttempt: budget / 4, Connect: budget, Exchange: budget, Fetch: budget}
 	v, err := json.Marshal(o.Scope)
 	if err != nil {
 		t.Fatal(err)

@@ -25,6 +25,8 @@ const (
 	ConnectBudget = 3 * time.Second
 	// ExchangeBudget is for one LDAP, TLS or SIP exchange, its connect included.
 	ExchangeBudget = 5 * time.Second
+	// FetchBudget is for one hop of an HTTP fetch. Windows gives the first URL of a certificate as long.
+	FetchBudget = 15 * time.Second
 )
 
 const (
@@ -37,7 +39,7 @@ const (
 )
 
 // Budgets are those of a run; tests shorten them.
-type Budgets struct{ DNSAttempt, Connect, Exchange time.Duration }
+type Budgets struct{ DNSAttempt, Connect, Exchange, Fetch time.Duration }
 
 // Env is one run's way to the network. It is safe for use by several goroutines.
 type Env struct {
@@ -78,7 +80,7 @@ func New(o Options) (*Env, error) {
 		return nil, err
 	}
 	return &Env{
-		Budgets: Budgets{DNSAttempt, ConnectBudget, ExchangeBudget},
+		Budgets: Budgets{DNSAttempt, ConnectBudget, ExchangeBudget, FetchBudget},
 		scope:   o.Scope, password: o.Password, keytab: o.Keytab, tickets: o.TicketCache, connect: connect, lab: o.Lab,
 		addresses: map[string]*address{}, contacted: map[string]bool{}, reached: map[facts.Endpoint]Target{},
 	}, nil
