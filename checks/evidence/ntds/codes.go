@@ -15,6 +15,7 @@ var meanings = map[uint32]meaning{
 	1225:       {"the partner refuses the connection", "start the domain controller or its directory service, and look at the firewall (TCP 135 and the dynamic RPC ports)"},
 	1232:       {"no network way leads to the partner", "look at routers, cabling and the firewall between the two"},
 	1256:       {"the partner is not available; another partition shows why", "mend the error of the other partition first"},
+	1326:       {"the logon on the partner failed", "set the clock that is off (`w32tm /resync`), and renew the password of the partner's computer account with `netdom resetpwd`"},
 	1396:       {"the target account name is incorrect", "look for a duplicate service principal name and for the partner's computer account; `netdom resetpwd` renews its password"},
 	1398:       {"the clocks of the two differ too much", "set the clock that is off: `w32tm /resync` on it"},
 	1722:       {"the RPC server is unavailable", "look at the partner's `<guid>._msdcs` record, whether it runs, and at the firewall (TCP 135 and the dynamic RPC ports)"},
