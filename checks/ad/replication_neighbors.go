@@ -6,6 +6,7 @@ import (
 	"ocsdoctor/checks"
 	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/facts"
+	"ocsdoctor/checks/evidence/ntds"
 )
 
 var neighborMessages = newLinkMessages()
@@ -57,8 +58,25 @@ func replicationNeighbors(p *checks.Pass) error {
 				links = append(links, link{Link: n.Link, dest: d.Controller, source: source, partition: n.Partition, cites: []evidence.Key{cite}})
 			}
 		}
+		links = append(links, unreachedSources(forest, d, found[i].Failures, links, cite)...)
 		err = firstError(err, unlinked(forest, d, links, neighborRoute, cite))
 	}
 	neighborMessages.report(p, forest, dcs, links, neighborRoute)
 	return err
+}
+
+// unreachedSources are the partners from which a domain controller has no link, because it could never connect to them: its
+// msDS-ReplConnectionFailures says why. Where there is a link, that says more, and what is remembered here may be long past.
+func unreachedSources(forest facts.ForestData, d dcState, failures []ntds.DSAFailure, links []link, cite evidence.Key) []link {
+	var out []link
+	for _, f := range failures {
+		source, live := liveSource(forest, f.Source)
+		linked := slices.ContainsFunc(links, func(l link) bool { return l.dest.Host == d.Host && l.source.Host == source.Host })
+		if live && !linked && !ntds.Deleted(f.DN) && f.Result != 0 && f.Failures >= minFailures {
+			out = append(out, link{
+				Link: ntds.Link{Source: f.Source, Result: f.Result, Failures: f.Failures}, dest: d.Controller, source: source, partition: "CN=no link yet", cites: []evidence.Key{cite},
+			})
+		}
+	}
+	return out
 }
