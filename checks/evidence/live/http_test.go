@@ -162,6 +162,19 @@ func TestHTTPWithoutAnEnd(t *testing.T) {
 	}
 }
 
+// A fetch has one budget, however often it is redirected.
+func TestHTTPRedirectsSlowly(t *testing.T) {
+	t.Parallel()
+	addr := serveHTTP(t, func(c net.Conn, _ *http.Request) {
+		<-time.After(budget / 3)
+		_, _ = fmt.Fprint(c, "HTTP/1.1 302 Found\r\nLocation: http://ca.d/again\r\n\r\n")
+	})
+	_, err := fetch(t, addr, "http://ca.d/a.crl", facts.Direct)
+	if f := failure(t, err); f.Reason != evidence.Timeout {
+		t.Errorf("%+v", f)
+	}
+}
+
 // A host that drips costs one budget, not the run.
 func TestHTTPDrips(t *testing.T) {
 	t.Parallel()
