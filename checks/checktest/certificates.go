@@ -57,6 +57,8 @@ type listSpec struct {
 	// From and To are when it was made and when the next one comes, "2010-05-31T06:00:00Z"; no To: it does not say.
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
+	// Publish is when a CA of Windows means to publish the next one; none: it does not say.
+	Publish time.Time `json:"publish"`
 	// Number is that of the list; Base that of the list which it is a delta of, 0 for none.
 	Number int64 `json:"number"`
 	Base   int64 `json:"base"`
@@ -215,6 +217,13 @@ func (m made) list(s listSpec) error {
 			return err
 		}
 		l.ExtraExtensions = append(l.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{2, 5, 29, 27}, Critical: true, Value: base})
+	}
+	if !s.Publish.IsZero() {
+		at, err := asn1.Marshal(s.Publish)
+		if err != nil {
+			return err
+		}
+		l.ExtraExtensions = append(l.ExtraExtensions, pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 21, 4}, Value: at})
 	}
 	if len(s.Freshest) > 0 {
 		e, err := freshest(s.Freshest)

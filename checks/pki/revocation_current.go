@@ -29,7 +29,7 @@ var (
 	}
 )
 
-// soonShare is the part of a list's life at whose end a new one is due: the CA publishes it before.
+// soonShare is the part of a list's life at whose end a newer one is due.
 const soonShare = 10
 
 var _ = register(&checks.Check{
@@ -104,7 +104,8 @@ func inForceLast(copies []*certs.CRL, e *examined, now time.Time) *certs.CRL {
 	return best
 }
 
-// expires tells whether a list is in the last part of its life.
+// expires tells whether a list is in the last part of its life, and its CA ought to have published the next one by now. With weekly lists
+// a CA of Windows does so twelve hours before the end, and says it in the list.
 func expires(l *certs.CRL, now time.Time) bool {
-	return !l.NextUpdate.IsZero() && l.NextUpdate.Sub(now) < l.NextUpdate.Sub(l.ThisUpdate)/soonShare
+	return !l.NextUpdate.IsZero() && l.NextUpdate.Sub(now) < l.NextUpdate.Sub(l.ThisUpdate)/soonShare && now.After(l.NextPublish)
 }

@@ -182,6 +182,7 @@ func TestTwoFaultsAreTwoRoots(t *testing.T) {
 	t.Parallel()
 	for spec, want := range map[string][]string{
 		"todorovic+certificate-expired+internal-srv-missing": {"pki/validity:expired", "dns/sip-internal-tls-srv:missing"},
+		"todorovic+certificate-expired+certificate-revoked":  {"pki/not-revoked:revoked", "pki/validity:expired"},
 		"todorovic+domain-level-2000+https-refused":          {"ad/domain-functional-level:too-low", "iis/https-443:refused"},
 	} {
 		r, code := scanJSON(t, "--lab", spec)

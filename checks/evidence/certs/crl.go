@@ -23,6 +23,8 @@ type CRL struct {
 	ThisUpdate time.Time
 	// NextUpdate is zero when the list does not say when the next one comes.
 	NextUpdate time.Time
+	// NextPublish is when a CA of Windows means to publish the next list, before NextUpdate; zero when the list does not say.
+	NextPublish time.Time
 	// Delta tells that it only lists what changed since the base with the number Base.
 	Delta bool
 	Base  *big.Int
@@ -50,6 +52,7 @@ var (
 	oidDelta        = asn1.ObjectIdentifier{2, 5, 29, 27}
 	oidNumber       = asn1.ObjectIdentifier{2, 5, 29, 20}
 	oidAuthorityKey = asn1.ObjectIdentifier{2, 5, 29, 35}
+	oidNextPublish  = asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 21, 4} // szOID_CRL_NEXT_PUBLISH of wincrypt.h
 	oidFreshest     = asn1.ObjectIdentifier{2, 5, 29, 46}
 )
 
@@ -89,6 +92,11 @@ func (c *CRL) extension(e pkix.Extension) error {
 		}
 	case e.Id.Equal(oidIssuingPoint):
 		return c.Scope.parse(e.Value)
+	case e.Id.Equal(oidNextPublish):
+		var next time.Time
+		if rest, err := asn1.Unmarshal(e.Value, &next); err == nil && len(rest) == 0 {
+			c.NextPublish = next.UTC()
+		}
 	case e.Id.Equal(oidFreshest):
 		c.Freshest = pointURLs(e.Value)
 	case e.Id.Equal(oidNumber), e.Id.Equal(oidAuthorityKey):

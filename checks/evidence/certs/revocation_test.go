@@ -108,6 +108,26 @@ func TestFreshest(t *testing.T) {
 	}
 }
 
+// A time that cannot be read is none.
+func TestNextPublish(t *testing.T) {
+	t.Parallel()
+	top := sign(t, ca("Root CA"), ecKey(t), nil)
+	at := time.Date(2010, 6, 7, 8, 0, 0, 0, time.UTC)
+	der, err := asn1.Marshal(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		value []byte
+		want  time.Time
+	}{"a time": {der, at}, "malformed": {der[:4], time.Time{}}, "more behind it": {append(slices.Clone(der), 5, 0), time.Time{}}} {
+		list, err := certs.ParseCRL(aList(t, top, pkix.Extension{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 311, 21, 4}, Value: c.value}))
+		if err != nil || !list.NextPublish.Equal(c.want) {
+			t.Errorf("%s: %v, %v", name, list, err)
+		}
+	}
+}
+
 // A request holds no nonce, so that a responder may answer from its store, and names what it asks about.
 func TestOCSPRequest(t *testing.T) {
 	t.Parallel()

@@ -155,10 +155,25 @@ func TestHTTPWithoutAnEnd(t *testing.T) {
 		"header":          {endless("HTTP/1.1 200 OK\r\n", "X: "+strings.Repeat("a", 1000)+"\r\n"), "not HTTP"},
 		"status line":     {endless("HTTP/1.1 200 ", strings.Repeat("a", 1000)), "not HTTP"},
 	} {
-		a, err := fetch(t, c.addr, "http://ca.d/a.crl", facts.Direct)
+		g := newRig(t, t.Context(), Options{Connect: []string{"ca.d:80=" + c.addr}})
+		g.env.Budgets.Fetch = time.Minute // 32 MiB take their time
+		a, err := facts.HTTP.Get(g.reader(), facts.HTTPQuestion{URL: "http://ca.d/a.crl", Way: facts.Direct})
 		if err != nil || !strings.Contains(a.Problem, c.want) || len(a.Body) > 0 {
 			t.Errorf("%s: %.100q with %d bytes, %v", name, a.Problem, len(a.Body), err)
 		}
+	}
+}
+
+// A fetch has one budget, however often it is redirected.
+func TestHTTPRedirectsSlowly(t *testing.T) {
+	t.Parallel()
+	addr := serveHTTP(t, func(c net.Conn, _ *http.Request) {
+		<-time.After(budget / 3)
+		_, _ = fmt.Fprint(c, "HTTP/1.1 302 Found\r\nLocation: http://ca.d/again\r\n\r\n")
+	})
+	_, err := fetch(t, addr, "http://ca.d/a.crl", facts.Direct)
+	if f := failure(t, err); f.Reason != evidence.Timeout {
+		t.Errorf("%+v", f)
 	}
 }
 

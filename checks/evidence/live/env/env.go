@@ -25,7 +25,7 @@ const (
 	ConnectBudget = 3 * time.Second
 	// ExchangeBudget is for one LDAP, TLS or SIP exchange, its connect included.
 	ExchangeBudget = 5 * time.Second
-	// FetchBudget is for one hop of an HTTP fetch. Windows gives the first URL of a certificate as long.
+	// FetchBudget is for one HTTP fetch with its redirects. Windows gives the first URL of a certificate as long.
 	FetchBudget = 15 * time.Second
 )
 

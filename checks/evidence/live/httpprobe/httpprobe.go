@@ -15,6 +15,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"time"
 
 	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/certs"
@@ -39,6 +40,7 @@ func Fetch(ctx context.Context, e *env.Env, tr *env.Trace, r *evidence.Reader, q
 		return facts.HTTPAnswer{}, evidence.Fail(evidence.Internal, "the request is not in base64")
 	}
 	var a facts.HTTPAnswer
+	left := e.Budgets.Fetch // for all hops together
 	for at := q.URL; ; {
 		u, why := readable(at)
 		if why != "" {
@@ -55,8 +57,13 @@ func Fetch(ctx context.Context, e *env.Env, tr *env.Trace, r *evidence.Reader, q
 		if err != nil {
 			return facts.HTTPAnswer{}, err
 		}
+		if left <= 0 {
+			return facts.HTTPAnswer{}, evidence.Fail(evidence.Timeout, target.String()+", to which another place redirects, would answer too late")
+		}
 		var hop answer
-		err = e.Talk(ctx, tr, target, e.Budgets.Fetch, func(ctx context.Context, conn net.Conn) (err error) {
+		err = e.Talk(ctx, tr, target, left, func(ctx context.Context, conn net.Conn) (err error) {
+			start := time.Now()
+			defer func() { left -= time.Since(start) }()
 			hop, err = exchange(conn, u, body, q.Way == facts.ByProxy)
 			if (err != nil || hop.problem != "") && ctx.Err() != nil { // whose end closed the connection
 				return ctx.Err()
