@@ -17,7 +17,7 @@ var (
 		Severity: checks.Warning,
 		Text:     "{name} does not exist, nor does any other SRV record by which inside clients find their server",
 		// A tag of its own: a view in which there is no SRV record must not explain that only this one is missing in another.
-		ExplainedBy: []string{"dns/sip-tls-srv:no-discovery", "dns/sip-tls-srv:no-srv"},
+		ExplainedBy: []string{"dns/sip-tls-srv:no-discovery", "dns/sip-tls-srv:no-srv", "dns/sip-tls-srv:wildcard"},
 	}
 	internalWrongPort = &checks.Message{
 		Tag:      "wrong-port",
