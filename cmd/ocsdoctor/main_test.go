@@ -192,8 +192,11 @@ func TestReportsAreAsTheSchemaSays(t *testing.T) {
 func TestTwoFaultsAreTwoRoots(t *testing.T) {
 	t.Parallel()
 	for spec, want := range map[string][]string{
-		"todorovic+certificate-expired+internal-srv-missing": {"pki/validity:expired", "dns/sip-internal-tls-srv:missing"},
-		"todorovic+domain-level-2000+https-refused":          {"ad/domain-functional-level:too-low", "iis/https-443:refused"},
+		"todorovic+certificate-expired+internal-srv-missing":    {"pki/validity:expired", "dns/sip-internal-tls-srv:missing"},
+		"todorovic+domain-level-2000+https-refused":             {"ad/domain-functional-level:too-low", "iis/https-443:refused"},
+		"todorovic+dns-zone-not-served+sip-host-missing":        {"dns/server-answers:refused", "dns/sip-host:missing"},
+		"todorovic+dns-server-silent+srv-target-of-ad-domain":   {"dns/server-answers:silent", "dns/srv-strict-domain:other-domain"},
+		"todorovic+pool-host-missing+trusted-server-unresolved": {"dns/pool-host:missing", "ad/trusted-server-resolves:unresolved"},
 	} {
 		r, code := scanJSON(t, "--lab", spec)
 		if got := roots(r); !slices.Equal(got, want) || code != 1 {
@@ -211,6 +214,20 @@ func TestAClosedPortIsOneRootWithWhatFollows(t *testing.T) {
 	}
 	if len(r.Missing) != 1 || r.Missing[0].Under != r.Roots[0] || !slices.Contains(r.Missing[0].Checks, "signin/challenge") {
 		t.Errorf("what follows is %+v", r.Missing)
+	}
+}
+
+// With no DNS server left there is nothing else to report, and all that could not be asked hangs on them.
+func TestWithoutDNSTheServersAreTheRoots(t *testing.T) {
+	t.Parallel()
+	r, code := scanJSON(t, "--lab", "todorovic+dns-first-server-silent+dns-server-silent")
+	if got := roots(r); code != 1 || !slices.Equal(got, []string{"dns/server-answers:silent", "dns/server-answers:silent"}) {
+		t.Errorf("exit %d, the roots are %v", code, got)
+	}
+	for _, m := range r.Missing {
+		if m.Under == "" {
+			t.Errorf("%s is missing (%s) and hangs on no finding", m.Fact, m.Detail)
+		}
 	}
 }
 
