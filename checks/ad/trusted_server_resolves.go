@@ -8,11 +8,20 @@ import (
 	"ocsdoctor/checks/evidence/facts"
 )
 
-var trustedUnresolved = &checks.Message{
-	Tag:      "unresolved",
-	Severity: checks.Warning,
-	Text:     "servers that Active Directory lists as trusted lead nowhere in DNS: {servers}",
-}
+var (
+	trustedUnresolved = &checks.Message{
+		Tag:      "unresolved",
+		Severity: checks.Warning,
+		Text:     "servers that Active Directory lists as trusted lead nowhere in DNS: {servers}",
+	}
+	// A tag of its own, so that a pool that is missing in DNS does not explain that another server is.
+	trustedPoolUnresolved = &checks.Message{
+		Tag:         "pool-unresolved",
+		Severity:    checks.Warning,
+		Text:        "pools whose servers Active Directory lists as trusted lead nowhere in DNS: {servers}",
+		ExplainedBy: []string{"dns/pool-host:missing"},
+	}
+)
 
 var _ = register(&checks.Check{
 	ID:       "ad/trusted-server-resolves",
@@ -20,8 +29,8 @@ var _ = register(&checks.Check{
 	Scope:    checks.ScopeForest,
 	Phases:   checks.PostInstall,
 	After:    checks.Activation,
-	Needs:    []evidence.AnyKind{facts.TrustedServers, facts.Addresses},
-	Messages: []*checks.Message{trustedUnresolved},
+	Needs:    []evidence.AnyKind{facts.TrustedServers, facts.Pools, facts.Addresses},
+	Messages: []*checks.Message{trustedUnresolved, trustedPoolUnresolved},
 	Run: func(p *checks.Pass) error {
 		trusted, err := facts.TrustedServers.Get(p.Facts, evidence.None{})
 		if err != nil {
@@ -37,16 +46,30 @@ var _ = register(&checks.Check{
 				hosts, objects[t.FQDN] = append(hosts, t.FQDN), t.DN
 			}
 		}
-		lost, cites, err := leadNowhere(p, hosts)
-		if len(lost) > 0 {
-			var names []string
-			for _, l := range lost {
-				names = append(names, l.host+" ("+l.why+")")
+		pools, poolsErr := facts.Pools.Get(p.Facts, evidence.None{})
+		var others, ofPools []string
+		for _, h := range hosts {
+			if _, ok := pools.Find(h); ok {
+				ofPools = append(ofPools, h)
+			} else {
+				others = append(others, h)
 			}
-			p.Report(trustedUnresolved, append(cites, trusted.Cite), checks.A("servers", facts.Few(names, ", ", 5)),
-				checks.A("first", lost[0].host), checks.A("dn", objects[lost[0].host]))
 		}
-		return err
+		judge := func(m *checks.Message, hosts []string) error {
+			lost, cites, err := leadNowhere(p, hosts)
+			if len(lost) > 0 {
+				var names []string
+				for _, l := range lost {
+					names = append(names, l.host+" ("+l.why+")")
+				}
+				p.Report(m, append(cites, trusted.Cite), checks.A("servers", facts.Few(names, ", ", 5)),
+					checks.A("first", lost[0].host), checks.A("dn", objects[lost[0].host]))
+			}
+			return err
+		}
+		var othersErr, ofPoolsErr error
+		evidence.Parallel(func() { othersErr = judge(trustedUnresolved, others) }, func() { ofPoolsErr = judge(trustedPoolUnresolved, ofPools) })
+		return errors.Join(poolsErr, othersErr, ofPoolsErr)
 	},
 })
 

@@ -2,7 +2,6 @@ package dns
 
 import (
 	"errors"
-	"net/netip"
 	"slices"
 	"strings"
 
@@ -30,6 +29,8 @@ var (
 		Severity: checks.Error,
 		Text:     "{host}, seen from {view}, is an alias of {target}, which leads nowhere: {why}",
 		Identity: []string{"view"},
+		// Related by what both cite: the lookup of the target.
+		ExplainedBy: []string{"dns/pool-host:missing"},
 	}
 	hostWrongAddress = &checks.Message{
 		Tag:      "wrong-address",
@@ -94,7 +95,10 @@ func judgeSIPHost(p *checks.Pass, w walk) error {
 	})
 	switch {
 	case host.Canonical != q.Host:
-		p.Report(hostDanglingAlias, cites, args(checks.A("target", host.Canonical))...)
+		if _, err := facts.Addresses.Get(p.Facts, facts.HostQuestion{Host: host.Canonical, View: w.view}); err != nil {
+			p.Excuse(err, "what the resolver said of the alias shows that its target has no address")
+		}
+		p.Report(hostDanglingAlias, append(cites, addressKey(host.Canonical, w.view)), args(checks.A("target", host.Canonical))...)
 	case srv >= 0:
 		p.Report(hostMissing, append(cites, w.SRV[srv].Cite), args(checks.A("srv", w.SRV[srv].Name))...)
 	case w.By == "":
@@ -112,13 +116,7 @@ func judgeAddress(p *checks.Pass, host string, addresses []string, cites []evide
 	if err != nil || servers.Source == "dns" {
 		return err
 	}
-	var names []string
-	for _, s := range servers.List {
-		names = append(names, s.FQDN)
-		if s.Pool != "" && !slices.Contains(names, s.Pool) {
-			names = append(names, s.Pool)
-		}
-	}
+	names := serverNames(servers)
 	known, errs := facts.AddressesOf(p.Facts, names, facts.Inside)
 	var words []string
 	for i, name := range names {
@@ -183,10 +181,5 @@ func ocsServer(p *checks.Pass) (name, address string) {
 	}
 	a, err := facts.Addresses.Get(p.Facts, facts.HostQuestion{Host: name, View: facts.Inside})
 	p.Excuse(err, why)
-	for _, s := range a.Addresses {
-		if ip, err := netip.ParseAddr(s); err == nil && ip.Is4() {
-			return name, s
-		}
-	}
-	return name, ""
+	return name, firstIPv4(a.Addresses)
 }

@@ -17,7 +17,7 @@ var (
 		Severity: checks.Warning,
 		Text:     "{name} does not exist, nor does any other SRV record by which inside clients find their server",
 		// A tag of its own: a view in which there is no SRV record must not explain that only this one is missing in another.
-		ExplainedBy: []string{"dns/sip-tls-srv:no-discovery", "dns/sip-tls-srv:no-srv"},
+		ExplainedBy: []string{"dns/sip-tls-srv:no-discovery", "dns/sip-tls-srv:no-srv", "dns/sip-tls-srv:wildcard"},
 	}
 	internalWrongPort = &checks.Message{
 		Tag:      "wrong-port",
@@ -36,6 +36,12 @@ var (
 		Text:     "{name} sends clients to {target}, which leads nowhere: {why}",
 		Identity: []string{"target"},
 	}
+	internalFinalDot = &checks.Message{
+		Tag:      "final-dot",
+		Severity: checks.Error,
+		Text:     "{name} sends clients to {target}, which was typed without its final dot and leads somewhere only because a wildcard answers for it",
+		Identity: []string{"target"},
+	}
 	internalSIPHostUnresolvable = &checks.Message{
 		Tag:         "sip-host-unresolvable",
 		Severity:    checks.Error,
@@ -51,7 +57,7 @@ var _ = register(&checks.Check{
 	Phases: checks.BothPhases,
 	Needs:  []evidence.AnyKind{facts.ConfigScope, facts.Discovery, facts.Addresses, facts.ADDomain, facts.DomainControllers},
 	Messages: []*checks.Message{internalMissing, internalNoSRV, internalWrongPort, internalNoTarget, internalTargetUnresolvable,
-		internalSIPHostUnresolvable},
+		internalFinalDot, internalSIPHostUnresolvable},
 	Run: func(p *checks.Pass) error {
 		d, err := facts.Discovery.Get(p.Facts, facts.DiscoveryQuestion{Domain: p.Subject.Name, View: facts.Inside})
 		if err != nil {
@@ -66,9 +72,9 @@ var _ = register(&checks.Check{
 			p.Report(msg, []evidence.Key{step.Cite}, zoneArgs(p, facts.Inside, checks.A("name", step.Name), checks.A("winner", d.By))...)
 			return nil
 		}
-		found, err := defects(p.Facts, step, facts.Inside)
+		found, err := defects(p, step, facts.Inside)
 		for _, d := range found {
-			reportSRV(p, facts.Inside, step, d, srvMessages{internalWrongPort, internalNoTarget, internalTargetUnresolvable, internalSIPHostUnresolvable})
+			reportSRV(p, facts.Inside, step, d, srvMessages{internalWrongPort, internalNoTarget, internalTargetUnresolvable, internalFinalDot, internalSIPHostUnresolvable})
 		}
 		return err
 	},

@@ -2,6 +2,7 @@ package dns
 
 import (
 	"errors"
+	"slices"
 
 	"ocsdoctor/checks"
 	"ocsdoctor/checks/evidence"
@@ -27,6 +28,12 @@ var (
 		Text:     "{name}, seen from {view}, sends clients to {target}, which leads nowhere: {why}",
 		Identity: []string{"view", "name", "target"},
 	}
+	tlsFinalDot = &checks.Message{
+		Tag:      "final-dot",
+		Severity: checks.Error,
+		Text:     "{name}, seen from {view}, sends clients to {target}, which was typed without its final dot and leads somewhere only because a wildcard answers for it",
+		Identity: []string{"view", "name", "target"},
+	}
 	tlsSIPHostUnresolvable = &checks.Message{
 		Tag:      "sip-host-unresolvable",
 		Severity: checks.Error,
@@ -39,6 +46,12 @@ var (
 		Tag:      "no-srv",
 		Severity: checks.Warning,
 		Text:     "seen from {view}, {domain} has no SRV record for sign-in; clients go to {host} because they guess that name",
+		Identity: []string{"view"},
+	}
+	tlsWildcard = &checks.Message{
+		Tag:      "wildcard",
+		Severity: checks.Error,
+		Text:     "seen from {view}, {domain} has no SRV record for sign-in, and clients go to {host} at {addresses} because a wildcard answers for every name of the domain",
 		Identity: []string{"view"},
 	}
 	tlsNoDiscovery = &checks.Message{
@@ -60,8 +73,9 @@ var _ = register(&checks.Check{
 	Title:  "automatic sign-in of every SIP domain leads to a server, by an SRV record",
 	Scope:  checks.ScopeSIPDomain,
 	Phases: checks.BothPhases,
-	Needs:  []evidence.AnyKind{facts.ConfigScope, facts.Discovery, facts.Addresses, facts.ADDomain, facts.DomainControllers},
-	Messages: []*checks.Message{tlsWrongPort, tlsNoTarget, tlsTargetUnresolvable, tlsSIPHostUnresolvable, tlsNoSRV, tlsNoDiscovery,
+	Needs: []evidence.AnyKind{facts.ConfigScope, facts.Discovery, facts.Addresses, facts.Servers, facts.ADDomain, facts.DomainControllers,
+		facts.NetConnect, facts.TLSHandshake},
+	Messages: []*checks.Message{tlsWrongPort, tlsNoTarget, tlsTargetUnresolvable, tlsFinalDot, tlsSIPHostUnresolvable, tlsNoSRV, tlsWildcard, tlsNoDiscovery,
 		tlsShadowed},
 	Run: func(p *checks.Pass) error {
 		list, err := walks(p)
@@ -93,9 +107,38 @@ func judgeDiscovery(p *checks.Pass, w walk) error {
 	case w.Host == "":
 		p.Report(tlsNoDiscovery, append(w.Cites(), walkKey(p, w.view)), zoneArgs(p, w.view)...)
 	default:
+		wild, err := wildcard(p, w)
+		if err != nil {
+			return err
+		}
+		if wild {
+			p.Report(tlsWildcard, append(w.Cites(), addressKey(w.Host, w.view)), zoneArgs(p, w.view, checks.A("host", w.Host),
+				checks.A("addresses", facts.Few(w.Addresses, ", ", maxNamed)))...)
+			return nil
+		}
 		p.Report(tlsNoSRV, w.Cites(), zoneArgs(p, w.view, checks.A("host", w.Host))...)
 	}
 	return nil
+}
+
+// noSuchHost is a name that nobody gives a host: what answers for it answers for every name (RFC 4592).
+const noSuchHost = "ocsdoctor-no-such-host"
+
+// wildcard tells whether a fall-back name leads somewhere only because every name of the domain does, and not to a server that takes sign-ins.
+func wildcard(p *checks.Pass, w walk) (bool, error) {
+	a, err := facts.Addresses.Get(p.Facts, facts.HostQuestion{Host: noSuchHost + "." + p.Subject.Name, View: w.view})
+	if err != nil || !slices.Equal(a.Addresses, w.Addresses) {
+		return false, err
+	}
+	if w.view == facts.Outside {
+		return true, nil
+	}
+	own, err := ownAddresses(p)
+	if err != nil || facts.Leads(own, w.Addresses) {
+		return false, err
+	}
+	serves, err := servesSignIn(p, w.Host)
+	return err == nil && !serves, err
 }
 
 // judgeSRVs judges the SRV record that wins, and those that it keeps from being used. Inside,
@@ -114,11 +157,11 @@ func judgeSRVs(p *checks.Pass, w walk) error {
 				continue
 			}
 		}
-		found, err := defects(p.Facts, step, w.view)
+		found, err := defects(p, step, w.view)
 		errs = append(errs, err)
 		for _, d := range found {
 			if wins {
-				reportSRV(p, w.view, step, d, srvMessages{tlsWrongPort, tlsNoTarget, tlsTargetUnresolvable, tlsSIPHostUnresolvable})
+				reportSRV(p, w.view, step, d, srvMessages{tlsWrongPort, tlsNoTarget, tlsTargetUnresolvable, tlsFinalDot, tlsSIPHostUnresolvable})
 				continue
 			}
 			p.Report(tlsShadowed, append(d.cites, winner.Cite), zoneArgs(p, w.view, checks.A("name", step.Name), checks.A("winner", winner.Name),

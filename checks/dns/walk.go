@@ -1,6 +1,7 @@
 package dns
 
 import (
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,11 +89,13 @@ const (
 	wrongPort defectKind = iota
 	noTarget
 	unresolvable
+	finalDot
 )
 
 // defects judges the records of one SRV name that a client tries first: those of the lowest priority, of
 // which it takes any (RFC 2782).
-func defects(r *evidence.Reader, step facts.SRVStep, view string) ([]defect, error) {
+func defects(p *checks.Pass, step facts.SRVStep, view string) ([]defect, error) {
+	r, domain := p.Facts, p.Subject.Name
 	var first []facts.Record
 	for _, rr := range step.Records {
 		if rr.Priority == step.Records[0].Priority {
@@ -122,6 +125,9 @@ func defects(r *evidence.Reader, step facts.SRVStep, view string) ([]defect, err
 		case len(targets[i].Addresses) == 0:
 			out = append(out, defect{unresolvable, rr, targets[i].Absence(), []evidence.Key{step.Cite, addressKey(rr.Target, view)}})
 		}
+		if len(targets[i].Addresses) > 0 && doubled(rr.Target, domain) {
+			out = append(out, defect{kind: finalDot, record: rr, cites: []evidence.Key{step.Cite, addressKey(rr.Target, view)}})
+		}
 		if !slices.Contains(expectedPorts(view), rr.Port) {
 			out = append(out, defect{kind: wrongPort, record: rr, cites: []evidence.Key{step.Cite}})
 		}
@@ -135,15 +141,26 @@ const unknownServer = "SERVER-NAME"
 // zoneServer names the DNS server for the commands of a fix: the domain controller that the inside view asks.
 // No finding hangs on it, so that what cannot be read here is excused.
 func zoneServer(p *checks.Pass) string {
-	const why = "it only names the DNS server in the commands of a fix"
 	scope, err := facts.ConfigScope.Get(p.Facts, evidence.None{})
 	if err != nil {
 		return unknownServer
 	}
+	for _, resolver := range scope.View(facts.Inside) {
+		if host := controllerAt(p, resolver); host != "" {
+			return host
+		}
+	}
+	return unknownServer
+}
+
+// controllerAt is the domain controller that a resolver is; "" where none is known to be at its address. No finding hangs on it, so
+// that what cannot be read here is excused.
+func controllerAt(p *checks.Pass, resolver facts.Resolver) string {
+	const why = "it only names the DNS server"
 	domain, err := facts.ADDomain.Get(p.Facts, evidence.None{})
 	if err != nil {
 		p.Excuse(err, why)
-		return unknownServer
+		return ""
 	}
 	dcs, err := facts.DomainControllers.Get(p.Facts, facts.DomainQuestion{Name: domain.List[0]})
 	p.Excuse(err, why)
@@ -155,15 +172,13 @@ func zoneServer(p *checks.Pass) string {
 	for _, err := range errs {
 		p.Excuse(err, why)
 	}
-	for _, resolver := range scope.View(facts.Inside) {
-		at, _ := facts.SplitHostPort(resolver.Address, 0)
-		for i, host := range hosts {
-			if at == host || slices.Contains(leads[i].Addresses, at) {
-				return host
-			}
+	at, _ := facts.SplitHostPort(resolver.Address, 0)
+	for i, host := range hosts {
+		if at == host || slices.Contains(leads[i].Addresses, at) {
+			return host
 		}
 	}
-	return unknownServer
+	return ""
 }
 
 // words says what is wrong with the record.
@@ -171,6 +186,8 @@ func (d defect) words(view string) string {
 	switch d.kind {
 	case wrongPort:
 		return "its port is " + strconv.Itoa(d.record.Port) + " instead of " + portWords(expectedPorts(view))
+	case finalDot:
+		return d.record.Target + " was typed without its final dot"
 	case noTarget:
 		return `its target is ".", which says that the service is not offered`
 	}
@@ -179,19 +196,19 @@ func (d defect) words(view string) string {
 
 // srvMessages are a check's messages for the defects of an SRV record.
 type srvMessages struct {
-	wrongPort, noTarget, unresolvable *checks.Message
+	wrongPort, noTarget, unresolvable, finalDot *checks.Message
 	// sipHost is for an unresolvable target that dns/sip-host judges.
 	sipHost *checks.Message
 }
 
 // reportSRV reports a defect of the record that wins.
 func reportSRV(p *checks.Pass, view string, step facts.SRVStep, d defect, m srvMessages) {
-	msg := map[defectKind]*checks.Message{wrongPort: m.wrongPort, noTarget: m.noTarget, unresolvable: m.unresolvable}[d.kind]
+	msg := map[defectKind]*checks.Message{wrongPort: m.wrongPort, noTarget: m.noTarget, unresolvable: m.unresolvable, finalDot: m.finalDot}[d.kind]
 	if d.kind == unresolvable && d.record.Target == sipHost(p.Subject.Name) {
 		msg = m.sipHost
 	}
 	cites := d.cites
-	if d.kind != wrongPort {
+	if d.kind == noTarget || d.kind == unresolvable {
 		cites = append(cites, walkKey(p, view))
 	}
 	p.Report(msg, cites, zoneArgs(p, view, checks.A("name", step.Name), checks.A("service", step.Service), checks.A("target", d.record.Target),
@@ -205,4 +222,95 @@ func zoneArgs(p *checks.Pass, view string, more ...checks.Arg) []checks.Arg {
 		server = zoneServer(p)
 	}
 	return append([]checks.Arg{checks.A("domain", p.Subject.Name), checks.A("view", view), checks.A("dnsServer", server)}, more...)
+}
+
+// onWinners judges the targets of the SRV record that wins in each view, side by side. Where no view has one there is nothing to judge.
+func onWinners(p *checks.Pass, judge func(view string, step facts.SRVStep, targets []target)) error {
+	list, err := walks(p)
+	if err != nil {
+		return err
+	}
+	judged := make([]bool, len(list))
+	var fns []func()
+	for i := range list {
+		w := &list[i]
+		fns = append(fns, func() {
+			step, ok := w.Winner()
+			if w.err != nil || !ok {
+				return
+			}
+			judged[i] = true
+			var targets []target
+			if targets, w.err = targetsOf(p, step, w.view); w.err == nil {
+				judge(w.view, step, targets)
+			}
+		})
+	}
+	evidence.Parallel(fns...)
+	for _, w := range list {
+		err = errors.Join(err, w.err)
+	}
+	if err == nil && !slices.Contains(judged, true) {
+		return checks.NotApplicable("no SRV record leads clients of " + p.Subject.Name)
+	}
+	return err
+}
+
+// target is a host that an SRV record names, and where it leads.
+type target struct {
+	facts.HostAddresses
+	name string
+	// first tells that clients try it first: its priority is the lowest (RFC 2782).
+	first bool
+	cite  evidence.Key
+}
+
+// targetsOf are the distinct targets of an SRV record in the order in which clients try them.
+func targetsOf(p *checks.Pass, step facts.SRVStep, view string) ([]target, error) {
+	var list []target
+	var hosts []string
+	for _, rr := range step.Records {
+		if rr.Target != "" && !slices.Contains(hosts, rr.Target) {
+			hosts = append(hosts, rr.Target)
+			list = append(list, target{name: rr.Target, first: rr.Priority == step.Records[0].Priority, cite: addressKey(rr.Target, view)})
+		}
+	}
+	found, errs := facts.AddressesOf(p.Facts, hosts, view)
+	for i := range list {
+		list[i].HostAddresses = found[i]
+	}
+	return list, errors.Join(errs...)
+}
+
+// namesOf lists targets in a sentence, and citesOf are the facts that show where they lead.
+func namesOf(targets []target) string {
+	var names []string
+	for _, t := range targets {
+		names = append(names, t.name)
+	}
+	return facts.Few(names, ", ", maxNamed)
+}
+
+func citesOf(step facts.SRVStep, targets []target) []evidence.Key {
+	cites := []evidence.Key{step.Cite}
+	for _, t := range targets {
+		cites = append(cites, t.cite)
+	}
+	return cites
+}
+
+// doubled tells whether a host name goes on after the SIP domain: "sip.todorovic.fr.todorovic.fr". That is what becomes of a name typed
+// without its final dot; it leads somewhere only where a wildcard answers for all names.
+func doubled(host, domain string) bool { return strings.Contains("."+host, "."+domain+".") }
+
+// labelIn is a host name within its zone, as dnscmd takes it; "" when it is not in the zone.
+func labelIn(host, zone string) string {
+	if host == zone {
+		return "@"
+	}
+	label, ok := strings.CutSuffix(host, "."+zone)
+	if !ok {
+		return ""
+	}
+	return label
 }

@@ -250,6 +250,14 @@ func discover(store *evidence.Store, scope checks.Scope) ([]checks.Subject, erro
 			}
 			add(c.Ask, checks.Ref{Scope: checks.ScopeADDomain, Name: domain})
 		}
+	case checks.ScopeResolver:
+		scope, err := facts.ConfigScope.Get(r, evidence.None{})
+		if err != nil {
+			return nil, err
+		}
+		for _, s := range scope.Resolvers {
+			add(s.ID)
+		}
 	case checks.ScopePool:
 		list, err := facts.Pools.Get(r, evidence.None{})
 		if err != nil {

@@ -241,3 +241,28 @@ func TestChecksOfTheOtherPhaseAreNotSelected(t *testing.T) {
 		t.Errorf("the reason is not said: %+v", out.Phases)
 	}
 }
+
+// Every resolver that was given is judged, whatever its view, by its id.
+func TestResolversAreTheSubjectsOfTheirScope(t *testing.T) {
+	t.Parallel()
+	given := facts.Scope{Resolvers: []facts.Resolver{
+		{ID: "inside#1", View: facts.Inside, Address: "10.0.0.1:53"}, {ID: "inside#2", View: facts.Inside, Address: "10.0.0.2:53"},
+		{ID: "outside#1", View: facts.Outside, Address: "192.0.2.53:53"},
+	}}
+	c := check("dns/a", checks.ScopeResolver, func(*checks.Pass) error { return nil }, message("m", checks.Error))
+	for name, tc := range map[string]struct {
+		scope facts.Scope
+		want  []string
+	}{
+		"three": {given, []string{"inside#1", "inside#2", "outside#1"}},
+		"none":  {facts.Scope{}, []string{engine.None}},
+	} {
+		var got []string
+		for _, r := range engine.Run(recorded(t, tc.scope, nil), []*checks.Check{c}, now).Results {
+			got = append(got, r.Subject.Name)
+		}
+		if !slices.Equal(got, tc.want) {
+			t.Errorf("%s: the subjects are %q, want %q", name, got, tc.want)
+		}
+	}
+}

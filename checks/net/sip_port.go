@@ -9,9 +9,10 @@ import (
 	"ocsdoctor/checks/evidence/facts"
 )
 
-// wrongSIPHost explains that a port is closed where sip.SIP-DOMAIN leads to another machine than the server.
+// wrongHost explains that a port is closed where sign-in leads to another machine than the server.
 // It is related by what both cite, so that it never explains the server's own port.
-const wrongSIPHost = "dns/sip-host:wrong-address"
+var wrongHost = []string{"dns/sip-host:wrong-address", "dns/sip-tls-srv:wildcard", "dns/sip-tls-srv:final-dot", "dns/sip-internal-tls-srv:final-dot",
+	"dns/split-views:inside-leads-out"}
 
 var (
 	refused = &checks.Message{
@@ -19,14 +20,14 @@ var (
 		Severity:    checks.Critical,
 		Text:        "{endpoint} refuses the connection: the host is up and nothing listens on the port, or a firewall rejects it",
 		Identity:    []string{"endpoint"},
-		ExplainedBy: []string{wrongSIPHost},
+		ExplainedBy: wrongHost,
 	}
 	noAnswer = &checks.Message{
 		Tag:         "no-answer",
 		Severity:    checks.Critical,
 		Text:        "{endpoint} does not answer ({result} at {address}): the host is down, or a firewall stands between",
 		Identity:    []string{"endpoint"},
-		ExplainedBy: []string{wrongSIPHost},
+		ExplainedBy: wrongHost,
 	}
 )
 

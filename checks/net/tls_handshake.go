@@ -14,7 +14,7 @@ var fails = &checks.Message{
 	Severity:    checks.Critical,
 	Text:        "{endpoint} accepts the connection and completes no TLS handshake: the server {problem}",
 	Identity:    []string{"endpoint"},
-	ExplainedBy: []string{wrongSIPHost},
+	ExplainedBy: wrongHost,
 }
 
 var _ = register(&checks.Check{

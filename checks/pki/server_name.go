@@ -23,7 +23,8 @@ var (
 		Text:     "clients of {domain} ask {endpoint} for {name}; its certificate is for {names}",
 		Identity: []string{"name", "endpoint"},
 		// Only where sign-in leads to a host that is no OCS server: see askedOf.
-		ExplainedBy: []string{"dns/sip-host:wrong-address"},
+		ExplainedBy: []string{"dns/sip-host:wrong-address", "dns/sip-tls-srv:wildcard", "dns/sip-tls-srv:final-dot", "dns/sip-internal-tls-srv:final-dot",
+			"dns/split-views:inside-leads-out"},
 	}
 	// The two below are of the server's own certificate, which the checks that explain them judge.
 	wildcardOnly = &checks.Message{

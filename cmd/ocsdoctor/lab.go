@@ -7,6 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"ocsdoctor/checks/evidence/facts"
 	"ocsdoctor/fixtures/lab"
 )
 
@@ -45,7 +46,11 @@ func addresses(l *lab.Lab) []byte {
 	var resolvers []string
 	for _, r := range l.Scope.Resolvers {
 		// The lab serves UDP and TCP of a resolver on one port.
-		resolvers = append(resolvers, "--dns "+l.Map["udp "+r.Address])
+		flag := "--dns "
+		if r.View == facts.Outside {
+			flag = "--dns-external "
+		}
+		resolvers = append(resolvers, flag+l.Map["udp "+r.Address])
 	}
 	fmt.Fprintf(&b, "\nTo scan it from another terminal:\n\n  ocsdoctor scan --ad-domain %s", l.Scope.ADDomain)
 	for _, d := range l.Scope.SIPDomains {

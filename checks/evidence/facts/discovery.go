@@ -58,6 +58,18 @@ var (
 	discoveryHosts    = []string{"sipinternal", "sip", "sipexternal"}
 )
 
+// DiscoveryNames are the names of the walk for a SIP domain: the SRV records in the order in which they win, and the hosts that are asked
+// for when there is none.
+func DiscoveryNames(domain string) (srv, hosts []string) {
+	for _, service := range discoveryServices {
+		srv = append(srv, SRVName(service, domain))
+	}
+	for _, label := range discoveryHosts {
+		hosts = append(hosts, label+"."+domain)
+	}
+	return srv, hosts
+}
+
 // Discovery is the client's walk for a SIP domain.
 var Discovery = &evidence.Kind[DiscoveryQuestion, DiscoveryWalk]{
 	Name:   "discovery.walk",
@@ -69,8 +81,9 @@ var Discovery = &evidence.Kind[DiscoveryQuestion, DiscoveryWalk]{
 func deriveDiscovery(r *evidence.Reader, q DiscoveryQuestion) (DiscoveryWalk, error) {
 	var w DiscoveryWalk
 	var questions []LookupQuestion
-	for _, service := range discoveryServices {
-		questions = append(questions, LookupQuestion{SRVName(service, q.Domain), "SRV", q.View})
+	names, hosts := DiscoveryNames(q.Domain)
+	for _, name := range names {
+		questions = append(questions, LookupQuestion{name, "SRV", q.View})
 	}
 	lookups, srvErrs := evidence.GetAll(r, DNSLookup, questions)
 	for i, lq := range questions {
@@ -98,10 +111,6 @@ func deriveDiscovery(r *evidence.Reader, q DiscoveryQuestion) (DiscoveryWalk, er
 		w.Addresses = a.Addresses
 		return w, nil
 	}
-	var hosts []string
-	for _, label := range discoveryHosts {
-		hosts = append(hosts, label+"."+q.Domain)
-	}
 	found, errs := AddressesOf(r, hosts, q.View)
 	for i, name := range hosts {
 		if errs[i] != nil {
@@ -126,6 +135,16 @@ func (w DiscoveryWalk) Cites() []evidence.Key {
 		keys = append(keys, h.Cite)
 	}
 	return keys
+}
+
+// Winner is the step of the SRV record that wins; ok is false where there is none.
+func (w DiscoveryWalk) Winner() (s SRVStep, ok bool) {
+	for _, s := range w.SRV {
+		if len(s.Records) > 0 {
+			return s, true
+		}
+	}
+	return SRVStep{}, false
 }
 
 // Step finds the step of a service.
