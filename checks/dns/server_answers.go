@@ -50,6 +50,7 @@ var _ = register(&checks.Check{
 		}
 		s := server{p: p, scope: scope, resolver: scope.Resolvers[i]}
 		served, err := s.ask()
+		err = errors.Join(err, s.silence(served))
 		s.report(served)
 		var fns []func()
 		errs := make([]error, len(served))
@@ -74,8 +75,8 @@ type server struct {
 type service struct {
 	name string
 	sip  bool
-	// silent tells that it does not answer, fault what it answers instead of yes or no; cites show it.
-	silent bool
+	// silent tells why nothing came, if nothing did; fault what came instead of yes or no; cites show it.
+	silent *evidence.Failure
 	fault  string
 	cites  []evidence.Key
 }
@@ -153,18 +154,52 @@ func (s server) answered(d *service, typ string, names []string) (found bool, er
 		var f *evidence.Failure
 		switch {
 		case errors.As(errs[i], &f) && f.Root != evidence.RunEnded && (f.Reason == evidence.Timeout || f.Reason == evidence.Unreachable):
-			s.p.Excuse(f, "that the server does not answer is what was to be found out")
-			d.silent, d.fault, d.cites = true, f.Detail, append(d.cites, key, f.Root)
+			d.silent, d.fault, d.cites = f, f.Detail, append(d.cites, key, f.Root)
 		case errs[i] != nil:
 			err = errors.Join(err, errs[i])
-		case !answers(a) && !d.silent:
+		case !answers(a) && d.silent == nil:
 			d.fault, d.cites = "it answers "+a.Rcode+" for "+questions[i].Name, append(d.cites, key)
 		}
 	}
 	if found {
-		d.silent, d.fault, d.cites = false, "", nil
+		if d.silent != nil {
+			s.p.Excuse(d.silent, "the server answers for another name of the domain")
+		}
+		d.silent, d.fault, d.cites = nil, "", nil
 	}
 	return found, err
+}
+
+// silence is a finding where another server answers. Where none does, the fault may be as well the network of the machine that asks: then
+// the answer is not known, and no domain is reported silent.
+func (s server) silence(served []service) error {
+	var lost error
+	i := slices.IndexFunc(served, func(d service) bool { return d.silent != nil })
+	if i < 0 {
+		return nil
+	}
+	var questions []facts.DNSQuestion
+	for _, r := range s.scope.Resolvers {
+		if r.ID != s.resolver.ID {
+			questions = append(questions, facts.DNSQuestion{Server: r.ID, Name: "_ldap._tcp.dc._msdcs." + served[i].name, Type: "SRV"})
+		}
+	}
+	_, errs := evidence.GetAll(s.p.Facts, facts.DNSAnswer, questions)
+	another := slices.Contains(errs, nil)
+	for _, err := range errs {
+		s.p.Excuse(err, "it only tells whether another server answers")
+	}
+	for i, d := range served {
+		switch {
+		case d.silent == nil:
+		case another:
+			s.p.Excuse(d.silent, "that the server does not answer is what was to be found out")
+		default:
+			lost = errors.Join(lost, d.silent)
+			served[i].silent, served[i].fault = nil, ""
+		}
+	}
+	return lost
 }
 
 // report reports a silent server once, and one that does not serve some domains once.
@@ -173,7 +208,7 @@ func (s server) report(served []service) {
 	var domains []string
 	for _, d := range served {
 		switch {
-		case d.silent:
+		case d.silent != nil:
 			silent.fault, silent.cites = d.fault, append(silent.cites, d.cites...)
 		case d.fault != "":
 			domains = append(domains, d.name)
