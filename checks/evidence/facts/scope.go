@@ -129,7 +129,7 @@ var All = []evidence.AnyKind{
 	ConfigScope, DNSAnswer, DNSLookup, Addresses, NetConnect, RootDSE, Search, Users, Directory, TLSHandshake, Register,
 	SystemAnchors, Anchors, ADDomain, DomainControllers, SIPDomains, Servers, ServerNames, Discovery, ServerPhase,
 	Forest, Controllers, Catalog, DomainReader, Masters, SchemaVersion, ForestSettings, Groups, PropertySetIDs, SecurityDescriptor,
-	ReplicaLinks, Neighbors, Pools, TrustedServers, ServiceAccounts, AllUsers, PublicKeys, HTTP,
+	ReplicaLinks, Neighbors, Pools, TrustedServers, ServiceAccounts, AllUsers, PublicKeys, HTTP, TLSSurveys,
 	Registry, Services, Events, File, FileVersion, HostWindows, HostOCS,
 }
 
