@@ -70,10 +70,8 @@ type Update struct {
 	// KB is "KB974571".
 	KB string `json:"kb"`
 	Package
-	// At and By bound when it came into that state. On Windows Server 2003 only a day is written down, on which both may be read in two
-	// ways; elsewhere they are the same. Both are zero when nothing says.
-	At time.Time `json:"at"`
-	By time.Time `json:"by"`
+	// At is when it came into that state. On Windows Server 2003 only a day is written down, which may have to be read in two ways.
+	At Moment `json:"at"`
 }
 
 // UpdateList is what a server's registry says of updates of Windows.
@@ -151,7 +149,7 @@ func deriveUpdates(r *evidence.Reader, q ServerQuestion) (UpdateList, error) {
 		high, _ := k.DWord(timeOfPackage)
 		low, _ := k.DWord(timeOfPackageLo)
 		at := ntds.FileTime(int64(high)<<32 | int64(low))
-		l.add(Update{KB: kb, Package: p, At: at, By: at})
+		l.add(Update{KB: kb, Package: p, At: exactly(at, "by its package")})
 	}
 	l.sort()
 	return l, nil
@@ -163,7 +161,7 @@ func (l *UpdateList) add(u Update) {
 	switch {
 	case i < 0:
 		l.Updates = append(l.Updates, u)
-	case cmp.Or(cmp.Compare(u.State.use(), l.Updates[i].State.use()), u.At.Compare(l.Updates[i].At)) > 0:
+	case cmp.Or(cmp.Compare(u.State.use(), l.Updates[i].State.use()), u.At.NotBefore.Compare(l.Updates[i].At.NotBefore)) > 0:
 		l.Updates[i] = u
 	}
 }
@@ -218,7 +216,7 @@ func updates2003Of(r *evidence.Reader, q ServerQuestion) (UpdateList, error) {
 				continue
 			}
 			u := Update{KB: strings.ToUpper(k.Name), Package: Package{k.Name, PackageInstalled}}
-			u.At, u.By = dayInstalled(k.Text(dateInstalled))
+			u.At = dayInstalled(k.Text(dateInstalled))
 			l.add(u)
 		}
 	}
@@ -228,7 +226,8 @@ func updates2003Of(r *evidence.Reader, q ServerQuestion) (UpdateList, error) {
 
 // dayInstalled reads "10/14/2009". Which of the first two numbers is the month depends on the language of Windows, and the time zone
 // is the server's: so the day is given as the span in which it may have been.
-func dayInstalled(s string) (at, by time.Time) {
+func dayInstalled(s string) Moment {
+	var m Moment
 	for _, form := range []string{"1/2/2006", "2/1/2006"} {
 		day, err := time.Parse(form, s)
 		if err != nil {
@@ -236,14 +235,15 @@ func dayInstalled(s string) (at, by time.Time) {
 		}
 		// A day begins up to 14 hours before and ends up to 12 hours after that of UTC.
 		from, to := day.Add(-14*time.Hour), day.Add(36*time.Hour)
-		if at.IsZero() || from.Before(at) {
-			at = from
+		if m.NotBefore.IsZero() || from.Before(m.NotBefore) {
+			m.NotBefore = from
 		}
-		if to.After(by) {
-			by = to
+		if to.After(m.NotAfter) {
+			m.NotAfter = to
 		}
+		m.How = "by the day in the registry"
 	}
-	return at, by
+	return m
 }
 
 // Effect is whether what an update changes is so on a server.
