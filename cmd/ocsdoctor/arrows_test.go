@@ -71,10 +71,11 @@ var arrows = map[string][]string{
 	"checks/evidence":           {},
 	"checks/evidence/facts":     {"checks/evidence", "checks/evidence/ntds"},
 	"checks/evidence/ntds":      {},
+	"checks/evidence/sipauth":   {},
 	"checks/evidence/certs":     {"checks/evidence/facts"},
-	"live":                      {"live", "checks/evidence", "checks/evidence/facts", "checks/evidence/certs", "checks/evidence/ntds"},
+	"live":                      {"live", "checks/evidence", "checks/evidence/facts", "checks/evidence/certs", "checks/evidence/ntds", "checks/evidence/sipauth"},
 	"checks/evidence/bundle":    {"checks/evidence"},
-	"fixtures/lab":              {"fixtures", "checks/evidence/facts", "checks/evidence/ntds"},
+	"fixtures/lab":              {"fixtures", "checks/evidence/facts", "checks/evidence/ntds", "checks/evidence/sipauth"},
 	"fixtures":                  {},
 	"fixtures/real":             {},
 }
