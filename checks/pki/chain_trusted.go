@@ -2,6 +2,7 @@ package pki
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"ocsdoctor/checks"
@@ -37,29 +38,22 @@ var _ = register(&checks.Check{
 	Scope:    checks.ScopeServer,
 	Phases:   checks.PostInstall,
 	After:    checks.Activation,
-	Needs:    []evidence.AnyKind{facts.ConfigScope, facts.NetConnect, facts.TLSHandshake, facts.Anchors},
+	Needs:    buildingNeeds,
 	Messages: []*checks.Message{untrustedRoot, selfSigned, chainIncomplete},
 	Run: func(p *checks.Pass) error {
-		var chains []*chain
-		var known anchors
-		var chainErr, anchorErr error
-		evidence.Parallel(
-			func() { chains, chainErr = presented(p) },
-			func() { known, anchorErr = knownAnchors(p) },
-		)
-		if anchorErr != nil {
-			return anchorErr
+		chains, roads, known, err := buildAll(p)
+		if roads == nil {
+			return err
 		}
-		errs := []error{chainErr}
-		for _, c := range chains {
-			errs = append(errs, judgeChain(p, c, known))
+		errs := []error{err}
+		for i, c := range chains {
+			errs = append(errs, judgeChain(p, c, roads[i], known))
 		}
 		return errors.Join(errs...)
 	},
 })
 
-func judgeChain(p *checks.Pass, c *chain, known anchors) error {
-	res := certs.Chains(c.leaf, c.above, known.list)
+func judgeChain(p *checks.Pass, c *chain, res *built, known anchors) error {
 	if res.Problem == certs.Trusted {
 		return nil
 	}
@@ -72,27 +66,22 @@ func judgeChain(p *checks.Pass, c *chain, known anchors) error {
 		return evidence.FailAt(evidence.Protocol, "no chain of "+leaf.Subject+" to a trust anchor is found, and "+facts.Count(known.unread, "trust anchor")+" cannot be read", key)
 	}
 	at := certs.Describe(res.At.Raw)
-	msg, root, why := chainIncomplete, at.Issuer, ""
-	switch res.Problem {
-	case certs.SelfSigned:
+	msg, root := chainIncomplete, at.Issuer
+	switch {
+	case res.Problem == certs.SelfSigned:
 		msg = selfSigned
-	case certs.UntrustedRoot:
+	case res.Problem == certs.UntrustedRoot:
 		msg, root = untrustedRoot, at.Subject
-	case certs.NoCA:
-		why = "what signed it as " + at.Issuer + " has no right to issue certificates"
-	case certs.NotPermitted:
-		why = "its name constraints do not permit the names of " + leaf.Subject
-	case certs.UnknownCritical:
-		why = "it has a critical extension that clients do not know: " + res.At.UnhandledCriticalExtensions[0].String()
-	case certs.WrongSignature:
-		why = "it is not signed by what is known as " + at.Issuer
-	case certs.NoIssuer:
-		why = "its issuer " + at.Issuer + " is neither sent by the server nor a known trust anchor"
-		if res.At != c.leaf {
-			// Windows sends the CAs below the root and may leave out the root itself.
-			msg = untrustedRoot
+	case res.Problem == certs.NoIssuer && res.At != c.leaf:
+		// Windows sends the CAs below the root and may leave out the root itself.
+		msg = untrustedRoot
+	}
+	if msg == chainIncomplete {
+		if err := res.unread(); err != nil {
+			return err // it may be there
 		}
 	}
+	res.excuse(p)
 	if res.Problem == certs.NoIssuer || res.Problem == certs.UntrustedRoot {
 		scope, err := facts.ConfigScope.Get(p.Facts, evidence.None{})
 		if err != nil {
@@ -104,7 +93,8 @@ func judgeChain(p *checks.Pass, c *chain, known anchors) error {
 		}
 	}
 	args := append(certificateArgs(p, leaf, endpoints), checks.A("read", strings.Join(known.read, ", ")),
-		checks.A("root", root), checks.A("at", at.Subject), checks.A("missing", at.Issuer), checks.A("why", why))
-	p.Report(msg, append(c.cites, key), args...)
+		checks.A("root", root), checks.A("at", at.Subject), checks.A("missing", at.Issuer), checks.A("why", ending(res.Problem, res.At)),
+		checks.A("places", res.verdicts()), checks.A("ways", res.ways()))
+	p.Report(msg, distinct(slices.Concat(c.cites, []evidence.Key{key}, res.asked())), args...)
 	return nil
 }
