@@ -284,19 +284,16 @@ func (m made) respond(address string, s responderSpec, q facts.HTTPQuestion) (fa
 func (m made) inline(ldif string) (string, error) {
 	var b strings.Builder
 	for line := range strings.Lines(ldif) {
-		attribute, value, ok := strings.Cut(strings.TrimSpace(line), ": @")
-		if !ok {
+		attribute, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		if form, _, _ := strings.Cut(value, " "); form != "@crl" && form != "@der" {
 			b.WriteString(line)
 			continue
 		}
-		der, err := m.replace("@" + value)
+		der, err := m.replace(value)
 		if err != nil {
 			return "", err
 		}
-		raw, ok := der.([]byte)
-		if !ok {
-			return "", fmt.Errorf("@%s is no value of a directory", value)
-		}
+		raw := der.([]byte) // both forms stand for bytes
 		b.WriteString(attribute + ":: " + base64.StdEncoding.EncodeToString(raw) + "\n")
 	}
 	return b.String(), nil
