@@ -86,8 +86,15 @@ func (s *Source) ask(ctx context.Context, tr *env.Trace, req evidence.Request) (
 			return httpprobe.Fetch(ctx, s.env, tr, r, q)
 		}
 	case facts.RegisterQuestion:
-		if req.Kind == facts.Register {
+		switch req.Kind {
+		case facts.Register:
 			return sipprobe.Register(ctx, s.env, tr, r, q)
+		case facts.NTLM:
+			return sipprobe.NTLM(ctx, s.env, tr, r, q)
+		}
+	case facts.OptionsQuestion:
+		if req.Kind == facts.Options {
+			return sipprobe.Options(ctx, s.env, tr, r, q)
 		}
 	case facts.ServerQuestion:
 		return nil, notCollected(q.FQDN)
