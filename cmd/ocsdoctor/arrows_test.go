@@ -75,6 +75,7 @@ var arrows = map[string][]string{
 	"checks/evidence/certs":     {"checks/evidence/facts"},
 	"live":                      {"live", "checks/evidence", "checks/evidence/facts", "checks/evidence/certs", "checks/evidence/ntds", "checks/evidence/sipauth"},
 	"checks/evidence/bundle":    {"checks/evidence"},
+	"checks/evidence/hostdump":  {"checks/evidence", "checks/evidence/facts"},
 	"fixtures/lab":              {"fixtures", "checks/evidence/facts", "checks/evidence/ntds", "checks/evidence/sipauth"},
 	"fixtures":                  {},
 	"fixtures/real":             {},

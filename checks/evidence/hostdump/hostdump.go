@@ -73,7 +73,9 @@ func Open(name string) (*Dump, error) {
 }
 
 // FromZIP reads a ZIP file that is in memory. name is what it is called.
-func FromZIP(name string, b []byte) (*Dump, error) { return readZIP(name, bytes.NewReader(b), int64(len(b))) }
+func FromZIP(name string, b []byte) (*Dump, error) {
+	return readZIP(name, bytes.NewReader(b), int64(len(b)))
+}
 
 func readZIP(name string, r io.ReaderAt, size int64) (*Dump, error) {
 	z, err := zip.NewReader(r, size)
@@ -368,8 +370,8 @@ func (d *Dump) registryKey(q facts.RegistryQuestion) (facts.RegistryKey, error) 
 			err = d.unreadable(e, why)
 			continue
 		}
-		if tree.find(path[:length]) == nil && len(tree.keys) == 0 {
-			err = d.lacks(e.title() + ": the export holds no key")
+		if tree.find(path[:length]) == nil { // then the command did not do what it should
+			err = d.lacks(e.title() + ": the export does not hold it")
 			continue
 		}
 		k := tree.find(path)
@@ -428,7 +430,7 @@ func (d *Dump) file(path string) (facts.FileData, error) {
 		return facts.FileData{}, err
 	}
 	b := d.files[strings.ToLower(e.file)]
-	return facts.FileData{Exists: true, Size: int64(len(b)), Content: b[:min(len(b), maxContent)]}, nil
+	return facts.FileData{Exists: true, Size: int64(len(b)), Content: facts.RedactFile(path, b[:min(len(b), maxContent)])}, nil
 }
 
 func (d *Dump) version(path string) (facts.VersionData, error) {

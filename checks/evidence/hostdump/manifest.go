@@ -112,6 +112,9 @@ func parseEntry(kind, value string) (*entry, error) {
 	how, rest, _ := strings.Cut(value, " ")
 	file, what, _ := strings.Cut(strings.TrimSpace(rest), " ")
 	e := &entry{kind: kind, how: how, file: file, what: strings.TrimSpace(what)}
+	if kind == "registry" {
+		e.what = strings.Join(splitKey(e.what), `\`)
+	}
 	_, err := strconv.ParseInt(how, 10, 64)
 	switch {
 	case err != nil && how != absent && (how != present || kind != "file"):
