@@ -2,8 +2,11 @@ package checktest
 
 import (
 	"crypto/sha1"
+	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"text/template"
 
@@ -11,7 +14,8 @@ import (
 )
 
 // stores are the functions by which a registry holds certificates that the case makes: {{thumbprint "ocs"}}, {{hash "ocs"}} as HTTP.SYS has it, and
-// the value Blob of a store: {{store "ca"}}, {{storeWithKey "ocs"}}, {{storeWithUserKey "ocs"}}, {{storeWithKeyOfCNG "ocs"}}.
+// the value Blob of a store: {{store "ca"}}, {{storeWithKey "ocs"}}, {{storeWithUserKey "ocs"}}, {{storeWithKeyOfCNG "ocs"}}; and for a listener of OCS {{issuer "ocs"}} and {{serial "ocs"}} as WMI
+// writes them, the serial number with its least significant byte first.
 func (ex *example) stores() template.FuncMap {
 	find := func(name string) ([]byte, error) {
 		c, ok := ex.made.certificates[name]
@@ -30,6 +34,24 @@ func (ex *example) stores() template.FuncMap {
 			sum := sha1.Sum(der)
 			return hexBytes(sum[:]), err
 		},
+	}
+	functions["issuer"] = func(name string) (string, error) {
+		der, err := find(name)
+		if err != nil {
+			return "", err
+		}
+		c, err := x509.ParseCertificate(der)
+		return numbers(c.RawIssuer), err
+	}
+	functions["serial"] = func(name string) (string, error) {
+		der, err := find(name)
+		if err != nil {
+			return "", err
+		}
+		c, err := x509.ParseCertificate(der)
+		b := c.SerialNumber.Bytes()
+		slices.Reverse(b)
+		return numbers(b), err
 	}
 	for form, entry := range map[string]facts.StoredCertificate{
 		"store":             {},
@@ -54,4 +76,13 @@ func hexBytes(b []byte) string {
 		s[i] = hex.EncodeToString([]byte{c})
 	}
 	return "hex:" + strings.Join(s, ",")
+}
+
+// numbers is an array of bytes as WMI writes it: "{48,130,5}".
+func numbers(b []byte) string {
+	s := make([]string, len(b))
+	for i, c := range b {
+		s[i] = strconv.Itoa(int(c))
+	}
+	return "{" + strings.Join(s, ",") + "}"
 }
