@@ -34,7 +34,7 @@ var (
 		Tag:         "no-handshake",
 		Severity:    checks.Error,
 		Text:        "{endpoint} accepts the connection and completes no TLS handshake: {problem}",
-		ExplainedBy: []string{"iis/binding-certificate:no-certificate", "iis/binding-certificate:not-in-store"},
+		ExplainedBy: []string{"iis/binding-certificate:no-certificate", "iis/binding-certificate:not-in-store", "pki/private-key"},
 	}
 	nameMismatch = &checks.Message{
 		Tag:         "name-mismatch",

@@ -150,3 +150,54 @@ func excuseUnused(p *checks.Pass, errs [4]error, told bool) {
 		p.Excuse(errs[2], elsewhere)
 	}
 }
+
+// serverStores are the stores of the server that decide what it trusts.
+type serverStores struct {
+	// read tells that they were read.
+	read bool
+	// roots are those of ROOT and AuthRoot, intermediates those of CA.
+	roots, intermediates, disallowed []storedCertificate
+	unreadRoots, unreadIntermediates int
+}
+
+func readStores(p *checks.Pass) (serverStores, error) {
+	stores, err := facts.HostCertificates.Get(p.Facts, facts.ServerQuestion{FQDN: p.Subject.Name})
+	if err != nil {
+		return serverStores{}, err
+	}
+	s := serverStores{read: true}
+	for _, store := range []string{facts.StoreRoot, facts.StoreAuthRoot} {
+		found, unread := parsedStore(stores, store)
+		s.roots, s.unreadRoots = append(s.roots, found...), s.unreadRoots+unread
+	}
+	s.intermediates, s.unreadIntermediates = parsedStore(stores, facts.StoreCA)
+	s.disallowed, _ = parsedStore(stores, facts.StoreDisallowed)
+	return s, nil
+}
+
+// rootKeys are the facts that hold the roots.
+func (s serverStores) rootKeys(p *checks.Pass) []evidence.Key {
+	return []evidence.Key{
+		storeKey(p, facts.PlaceMachine, facts.StoreRoot), storeKey(p, facts.PlaceMachine, facts.StoreAuthRoot),
+		storeKey(p, facts.PlacePolicy, facts.StoreRoot), storeKey(p, facts.PlaceEnterprise, facts.StoreRoot),
+	}
+}
+
+func parsedOf(entries []storedCertificate) []*x509.Certificate {
+	var out []*x509.Certificate
+	for _, e := range entries {
+		out = append(out, e.parsed)
+	}
+	return out
+}
+
+// add counts the roots of the server among the anchors.
+func (a *anchors) add(p *checks.Pass, s serverStores) {
+	if !s.read {
+		return
+	}
+	a.list = append(a.list, parsedOf(s.roots)...)
+	a.unread += s.unreadRoots
+	a.read = append(slices.Clone(a.read), "the stores of the server")
+	a.cites = append(a.cites, facts.HostCertificates.Key(facts.ServerQuestion{FQDN: p.Subject.Name}))
+}

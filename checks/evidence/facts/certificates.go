@@ -4,6 +4,7 @@ import (
 	"crypto/sha1"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -118,12 +119,16 @@ func deriveCertificates(r *evidence.Reader, q ServerQuestion) (CertificateStores
 	for _, l := range storeLocations {
 		questions = append(questions, StoreQuestion(q.FQDN, l.place, l.store))
 	}
-	keys, errs := evidence.GetAll(r, Registry, questions)
-	for _, err := range errs {
-		if err != nil {
-			return CertificateStores{}, err
-		}
+	// Where the first store cannot be read no other can: then they are not asked for.
+	first, err := Registry.Get(r, questions[0])
+	if err != nil {
+		return CertificateStores{}, err
 	}
+	rest, errs := evidence.GetAll(r, Registry, questions[1:])
+	if err := errors.Join(errs...); err != nil {
+		return CertificateStores{}, err
+	}
+	keys := append([]RegistryKey{first}, rest...)
 	var s CertificateStores
 	for i, l := range storeLocations {
 		for _, entry := range keys[i].Keys {
