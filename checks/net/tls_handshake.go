@@ -3,6 +3,7 @@ package net
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"strings"
 
 	"ocsdoctor/checks"
@@ -16,7 +17,7 @@ var (
 		Severity:    checks.Critical,
 		Text:        "{endpoint} accepts the connection and completes no TLS handshake: the server {problem}",
 		Identity:    []string{"endpoint"},
-		ExplainedBy: wrongHost,
+		ExplainedBy: slices.Concat(wrongHost, noCertificate),
 	}
 	onlySSL3 = &checks.Message{
 		Tag:         "only-ssl-3",

@@ -279,11 +279,16 @@ func buildAll(p *checks.Pass) ([]*chain, []*built, anchors, error) {
 	if anchorErr != nil {
 		return nil, nil, known, anchorErr
 	}
+	return chains, buildEach(p, chains, known), known, chainErr
+}
+
+// buildEach builds chains side by side.
+func buildEach(p *checks.Pass, chains []*chain, known anchors) []*built {
 	out := make([]*built, len(chains))
 	var fns []func()
 	for i, c := range chains {
 		fns = append(fns, func() { out[i] = build(p, c, known) })
 	}
 	evidence.Parallel(fns...)
-	return chains, out, known, chainErr
+	return out
 }

@@ -1,6 +1,9 @@
 package pki
 
 import (
+	"bytes"
+	"crypto/x509"
+	"errors"
 	"slices"
 	"strings"
 
@@ -10,56 +13,132 @@ import (
 	"ocsdoctor/checks/evidence/facts"
 )
 
-var notSent = &checks.Message{
-	Tag:      "not-sent",
-	Severity: checks.Warning,
-	Text:     "{endpoints} does not send the certificate of {missing}, and each client has to get it by itself: {places}",
-	Identity: []string{"thumbprint"},
-}
+var (
+	missingIssuer = &checks.Message{
+		Tag:      "missing-issuer",
+		Severity: checks.Error,
+		Text:     "{issuer}, which issued the certificate of {subject} on {endpoints}, is in no store of {server}, and the server does not send it",
+		Identity: []string{"thumbprint"},
+	}
+	rootInCAStore = &checks.Message{
+		Tag:      "root-in-ca-store",
+		Severity: checks.Warning,
+		Text:     "the root {root} of the certificate of {subject} on {endpoints} is among the intermediate CAs of {server} and not among its roots",
+		Identity: []string{"root"},
+	}
+	notARoot = &checks.Message{
+		Tag:      "not-a-root",
+		Severity: checks.Warning,
+		Text:     "among the trusted roots of {server} there are certificates that are none: {names}",
+	}
+)
 
 var _ = register(&checks.Check{
 	ID:       "pki/chain-complete",
-	Title:    "the OCS server sends the certificates of the CAs between its own and the root",
+	Title:    "the stores of the OCS server hold the CAs of its certificates where Windows looks for them",
 	Scope:    checks.ScopeServer,
 	Phases:   checks.PostInstall,
 	After:    checks.Activation,
-	Needs:    buildingNeeds,
-	Messages: []*checks.Message{notSent},
+	Needs:    []evidence.AnyKind{facts.NetConnect, facts.TLSHandshake, facts.HostCertificates},
+	Messages: []*checks.Message{missingIssuer, rootInCAStore, notARoot},
 	Run: func(p *checks.Pass) error {
-		chains, roads, _, err := buildAll(p)
-		if roads == nil {
-			return err
+		var chains []*chain
+		var own serverStores
+		var chainErr, ownErr error
+		evidence.Parallel(
+			func() { chains, chainErr = presented(p) },
+			func() { own, ownErr = readStores(p) },
+		)
+		if ownErr != nil {
+			return ownErr
 		}
-		errs := []error{err}
-		for i, c := range chains {
-			errs = append(errs, judgeSent(p, c, roads[i]))
+		judgeRoots(p, own)
+		errs := []error{chainErr}
+		for _, c := range chains {
+			errs = append(errs, judgeIssuers(p, c, own))
 		}
-		return gravest(errs...)
+		return errors.Join(errs...)
 	},
 })
 
-// judgeSent judges what is missing of a chain in what the server sends. Where nobody can complete it, pki/chain-trusted speaks of it.
-func judgeSent(p *checks.Pass, c *chain, b *built) error {
-	missing := certs.Describe(c.leaf.Raw).Issuer
-	switch {
-	case b.sent.Problem == certs.Trusted:
-		return nil
-	case b.completed():
-		var names []string
-		for _, above := range b.Chain[1:] {
-			if b.from[string(above.Raw)] != nil {
-				names = append(names, certs.Describe(above.Raw).Subject)
-			}
+// judgeRoots looks for certificates among the roots that did not issue themselves.
+func judgeRoots(p *checks.Pass, own serverStores) {
+	var names, places []string
+	var cites []evidence.Key
+	var first string
+	for _, r := range own.roots {
+		if bytes.Equal(r.parsed.RawSubject, r.parsed.RawIssuer) {
+			continue
 		}
-		missing = strings.Join(names, ", ")
-	case b.sent.At != c.leaf || b.unread() == nil:
-		b.excuse(p)
-		return checks.NotApplicable("the chain on " + strings.Join(c.endpoints, ", ") + " cannot be completed by anybody: pki/chain-trusted judges it")
+		if names = append(names, certs.Name(r.parsed.RawSubject)); first == "" {
+			first = r.Thumbprint
+		}
+		if key := storeKey(p, r.Place, r.Store); !slices.Contains(cites, key) {
+			cites, places = append(cites, key), append(places, r.Place)
+		}
 	}
-	p.Report(notSent, distinct(slices.Concat(c.cites, []evidence.Key{facts.Anchors.Key(evidence.None{})}, b.asked())),
-		append(certificateArgs(p, certs.Describe(c.leaf.Raw), strings.Join(c.endpoints, ", ")), checks.A("missing", missing), checks.A("places", b.verdicts()))...)
-	if b.completed() {
+	if len(names) > 0 {
+		p.Report(notARoot, cites, checks.A("server", p.Subject.Name), checks.A("names", listed(names)), checks.A("first", first),
+			checks.A("places", strings.Join(places, ", ")), checks.A("policy", word(slices.Contains(places, facts.PlacePolicy))))
+	}
+}
+
+// judgeIssuers follows a chain upwards from what the server sends over its own stores.
+func judgeIssuers(p *checks.Pass, c *chain, own serverStores) error {
+	top := highest(c)
+	if bytes.Equal(top.RawSubject, top.RawIssuer) || issuerIn(top, own.roots) != nil {
 		return nil
 	}
-	return b.unread()
+	leaf, endpoints := certs.Describe(c.leaf.Raw), strings.Join(c.endpoints, ", ")
+	args := certificateArgs(p, leaf, endpoints)
+	for range certsDepth {
+		above := issuerIn(top, own.intermediates)
+		switch {
+		case above == nil && top == c.leaf:
+			if own.unreadRoots+own.unreadIntermediates > 0 {
+				return evidence.FailAt(evidence.Protocol, "the issuer of the certificate on "+endpoints+" is not found in the stores of "+p.Subject.Name+", of which some entries cannot be read", c.cites[0])
+			}
+			p.Report(missingIssuer, append(slices.Clone(c.cites), storeKey(p, facts.PlaceMachine, facts.StoreCA), storeKey(p, facts.PlacePolicy, facts.StoreCA),
+				storeKey(p, facts.PlaceEnterprise, facts.StoreCA)), args...)
+			return nil
+		case above == nil: // the root is missing, of which pki/chain-trusted speaks
+			return nil
+		case bytes.Equal(above.parsed.RawSubject, above.parsed.RawIssuer):
+			p.Report(rootInCAStore, append(slices.Clone(c.cites), storeKey(p, above.Place, above.Store)), append(args, checks.A("root", certs.Name(above.parsed.RawSubject)),
+				checks.A("rootThumbprint", above.Thumbprint))...)
+			return nil
+		case issuerIn(above.parsed, own.roots) != nil:
+			return nil
+		}
+		top = above.parsed
+	}
+	return nil
+}
+
+// certsDepth bounds how far a chain is followed over the stores.
+const certsDepth = 8
+
+// highest is the last certificate that the chain which the server sends leads to.
+func highest(c *chain) *x509.Certificate {
+	top := c.leaf
+	for range certsDepth {
+		i := slices.IndexFunc(c.above, func(a *x509.Certificate) bool {
+			return a != top && bytes.Equal(a.RawSubject, top.RawIssuer) && certs.CheckSignature(top, a) == nil
+		})
+		if i < 0 || bytes.Equal(top.RawSubject, top.RawIssuer) {
+			break
+		}
+		top = c.above[i]
+	}
+	return top
+}
+
+// issuerIn is the certificate of a store that issued another one.
+func issuerIn(c *x509.Certificate, store []storedCertificate) *storedCertificate {
+	for i, s := range store {
+		if bytes.Equal(s.parsed.RawSubject, c.RawIssuer) && certs.CheckSignature(c, s.parsed) == nil {
+			return &store[i]
+		}
+	}
+	return nil
 }
