@@ -49,6 +49,8 @@ type Scope struct {
 	Before string `json:"before,omitempty"`
 	// CheckUsers are the SIP URIs of users to judge one by one.
 	CheckUsers []string `json:"checkUsers,omitempty"`
+	// Manual is the server, as HOST:PORT, with which the clients are configured by hand; empty: they find it in DNS.
+	Manual string `json:"manual,omitempty"`
 	// Proxy is the URL of the HTTP proxy through which revocation lists are fetched too.
 	Proxy string `json:"proxy,omitempty"`
 	// RootsGiven tells that --roots was given; Roots are those certificates in DER.
@@ -151,10 +153,9 @@ var All = []evidence.AnyKind{
 	ConfigScope, DNSAnswer, DNSLookup, Addresses, NetConnect, RootDSE, Search, Users, Directory, TLSHandshake, Register, Options, NTLM, Redirected,
 	SystemAnchors, Anchors, ADDomain, DomainControllers, SIPDomains, Servers, ServerNames, Discovery, ServerPhase,
 	Forest, Controllers, Catalog, DomainReader, Masters, SchemaVersion, ForestSettings, Groups, PropertySetIDs, SecurityDescriptor,
-	ReplicaLinks, Neighbors, Pools, TrustedServers, ServiceAccounts, AllUsers, PublicKeys, HTTP,
-	Registry, Services, Events, File, FileVersion, SIPListeners,
-	HostWindows, HostOCS, HostCertificates, HostWebServer, HostStarts, HostUpdates,
-	HostRestart,
+	ReplicaLinks, Neighbors, Pools, TrustedServers, ServiceAccounts, AllUsers, PublicKeys, HTTP, WebPage, Registry,
+	Services, Events, File, FileVersion, HostWindows, HostOCS, HostCertificates, HostWebServer, HostStarts, HostUpdates,
+	HostRestart, SIPListeners,
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
