@@ -131,7 +131,7 @@ var All = []evidence.AnyKind{
 	Forest, Controllers, Catalog, DomainReader, Masters, SchemaVersion, ForestSettings, Groups, PropertySetIDs, SecurityDescriptor,
 	ReplicaLinks, Neighbors, Pools, TrustedServers, ServiceAccounts, AllUsers, PublicKeys, HTTP,
 	Registry, Services, Events, File, FileVersion, HostWindows, HostOCS,
-	HostStarts,
+	HostStarts, OCSServices,
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
