@@ -130,8 +130,8 @@ var All = []evidence.AnyKind{
 	SystemAnchors, Anchors, ADDomain, DomainControllers, SIPDomains, Servers, ServerNames, Discovery, ServerPhase,
 	Forest, Controllers, Catalog, DomainReader, Masters, SchemaVersion, ForestSettings, Groups, PropertySetIDs, SecurityDescriptor,
 	ReplicaLinks, Neighbors, Pools, TrustedServers, ServiceAccounts, AllUsers, PublicKeys, HTTP,
-	Registry, Services, Events, File, FileVersion, HostWindows, HostOCS,
-	HostStarts, OCSServices,
+	Registry, Services, Events, File, FileVersion, HostWindows, HostOCS, HostCertificates, HostStarts, HostUpdates,
+	HostRestart, OCSServices,
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
