@@ -53,6 +53,17 @@ func (l PoolList) Find(fqdn string) (Pool, bool) {
 	return l.Pools[i], true
 }
 
+// Of is the pool of which a server, by FQDN, is a front end.
+func (l PoolList) Of(server string) (Pool, bool) {
+	i := slices.IndexFunc(l.Pools, func(p Pool) bool {
+		return slices.ContainsFunc(p.FrontEnds, func(f FrontEnd) bool { return f.Computer == server })
+	})
+	if i < 0 {
+		return Pool{}, false
+	}
+	return l.Pools[i], true
+}
+
 // Pools are the pools of the forest with their front ends.
 var Pools = &evidence.Kind[evidence.None, PoolList]{
 	Name:   "topology.pools",
