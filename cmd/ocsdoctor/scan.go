@@ -20,6 +20,7 @@ import (
 	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/bundle"
 	"ocsdoctor/checks/evidence/facts"
+	"ocsdoctor/checks/evidence/hostdump"
 	"ocsdoctor/checks/evidence/live"
 	"ocsdoctor/checks/policy"
 	"ocsdoctor/fixtures/lab"
@@ -189,6 +190,7 @@ func (f *scanFlags) open(ctx context.Context, s streams) (*scanRun, error) {
 	}
 	run := &scanRun{now: time.Now().UTC(), host: host, close: func() {}}
 	o := live.Options{Connect: f.connect}
+	var dumps []*hostdump.Dump
 	if f.lab != "" {
 		l, err := lab.Start(ctx, f.lab, lab.Options{})
 		if err != nil {
@@ -196,12 +198,19 @@ func (f *scanFlags) open(ctx context.Context, s streams) (*scanRun, error) {
 		}
 		run.close = l.Close
 		o.Scope, o.Password, o.Lab = l.Scope, l.Password, l.Map
-		if err := f.ask(&o.Scope); err != nil {
+		if dumps, err = labDumps(l); err == nil {
+			err = f.ask(&o.Scope)
+		}
+		if err != nil {
 			run.close()
 			return nil, err
 		}
+		collected(&o.Scope, dumps)
 	} else {
-		if o.Scope, err = f.scope(ctx); err != nil {
+		if dumps, err = f.dumps(); err != nil {
+			return nil, err
+		}
+		if o.Scope, err = f.scope(ctx, dumps); err != nil {
 			return nil, err
 		}
 		if !f.dryRun || f.kerberos || f.keytab != "" { // a file is read, a password not asked for
@@ -216,8 +225,21 @@ func (f *scanFlags) open(ctx context.Context, s streams) (*scanRun, error) {
 		return nil, usage("write HOST:PORT=ADDR:PORT, HOST:*=ADDR or *:PORT=ADDR:PORT", "%v", err)
 	}
 	run.scope, run.hosts = o.Scope, src.Hosts
-	run.source = withScope(o.Scope, run.now, src)
+	run.source = withScope(o.Scope, run.now, hostdump.Source{Dumps: dumps, Next: src})
 	return run, nil
+}
+
+// labDumps are the folders collected on the servers of a lab.
+func labDumps(l *lab.Lab) ([]*hostdump.Dump, error) {
+	var dumps []*hostdump.Dump
+	for _, server := range sortedKeys(l.Hosts) {
+		d, err := hostdump.FromZIP(server+".zip", l.Hosts[server])
+		if err != nil {
+			return nil, fmt.Errorf("the lab's folder of %s: %w", server, err)
+		}
+		dumps = append(dumps, d)
+	}
+	return dumps, nil
 }
 
 // withScope puts the scope, which is a fact too, before a source.

@@ -24,6 +24,7 @@ import (
 
 	"ocsdoctor/checks"
 	"ocsdoctor/checks/evidence/facts"
+	"ocsdoctor/checks/evidence/hostdump"
 	"ocsdoctor/checks/evidence/live"
 	"ocsdoctor/checks/evidence/live/krb"
 )
@@ -42,6 +43,7 @@ type scopeFlags struct {
 	kerberos       bool
 	keytab         string
 	allowCleartext bool
+	hostDumps      []string
 	roots          []string
 	systemRoots    bool
 	connect        []string
@@ -60,7 +62,7 @@ const defaultUserAgent = "UCCAPI/3.5.6907.0 OC/3.5.6907.0 (Microsoft Office Comm
 // scopeNames are the flags that belong to the scope; a bundle or a lab brings its own.
 var scopeNames = []string{
 	"ad-domain", "sip-domain", "server", "dns", "dns-external", "dc", "user", "password-file", "kerberos", "keytab",
-	"allow-cleartext", "roots", "system-roots", "connect", "proxy", "user-agent",
+	"allow-cleartext", "host-dump", "roots", "system-roots", "connect", "proxy", "user-agent",
 }
 
 func (f *scopeFlags) register(fs *pflag.FlagSet) {
@@ -76,6 +78,7 @@ func (f *scopeFlags) register(fs *pflag.FlagSet) {
 	fs.BoolVar(&f.kerberos, "kerberos", false, "read the directory as the account of the Kerberos ticket cache (KRB5CCNAME, or what kinit writes)")
 	fs.StringVar(&f.keytab, "keytab", "", "`FILE` with the Kerberos key of --user U@REALM, instead of a password")
 	fs.BoolVar(&f.allowCleartext, "allow-cleartext", false, "allow the LDAP password to travel without TLS")
+	fs.StringArrayVar(&f.hostDumps, "host-dump", nil, "folder or ZIP file that collect.cmd wrote on a server, `[FQDN=]PATH`; it answers for that server; repeatable; see ocsdoctor collector")
 	fs.StringArrayVar(&f.roots, "roots", nil, "PEM `FILE` of trust anchors besides those published in AD; repeatable")
 	fs.BoolVar(&f.systemRoots, "system-roots", false, "trust this machine's own roots too")
 	fs.StringArrayVar(&f.connect, "connect", nil, "dial ADDR:PORT wherever HOST:PORT would be dialled, `HOST:PORT=ADDR:PORT`; also HOST:*=ADDR and *:PORT=ADDR:PORT; repeatable")
@@ -192,13 +195,19 @@ func scalars(n ast.Node) ([]string, error) {
 }
 
 // scope turns the flags into the fact that says what was asked.
-func (f *scopeFlags) scope(ctx context.Context) (facts.Scope, error) {
+func (f *scopeFlags) scope(ctx context.Context, dumps []*hostdump.Dump) (facts.Scope, error) {
 	s := facts.Scope{
 		ADDomain: facts.Host(f.adDomain), SIPDomains: hosts(f.sipDomains), Servers: hosts(f.servers),
 		LDAPUser: f.user, AllowCleartext: f.allowCleartext,
 		RootsGiven: len(f.roots) > 0, SystemRoots: f.systemRoots,
 	}
 	s.Kerberos, s.Keytab = f.kerberos, f.keytab != ""
+	collected(&s, dumps)
+	if s.ADDomain == "" && len(s.SIPDomains) == 0 && len(s.Servers) == 0 && len(f.dcs) == 0 {
+		for _, d := range dumps { // then they are what there is to judge
+			s.Servers = append(s.Servers, d.Server)
+		}
+	}
 	s.Name = s.ADDomain
 	if err := f.ask(&s); err != nil {
 		return s, err
@@ -255,6 +264,51 @@ func (f *scopeFlags) scope(ctx context.Context) (facts.Scope, error) {
 	}
 	slices.SortStableFunc(s.Resolvers, func(a, b facts.Resolver) int { return strings.Compare(a.View, b.View) })
 	return s, nil
+}
+
+// dumps reads the collected folders that were given.
+func (f *scopeFlags) dumps() ([]*hostdump.Dump, error) {
+	var out []*hostdump.Dump
+	for _, given := range f.hostDumps {
+		server, name := "", given
+		if host, rest, ok := strings.Cut(given, "="); ok && facts.IsHostName(facts.Host(host)) {
+			if _, err := os.Stat(given); err != nil {
+				server, name = facts.Host(host), rest
+			}
+		}
+		d, err := hostdump.Open(name)
+		if err != nil {
+			return nil, usage("give the folder that collect.cmd wrote, or a ZIP file of it; see ocsdoctor collector --help", "--host-dump %s: %v", name, err)
+		}
+		if server != "" {
+			d.Server = server
+		}
+		if !facts.IsHostName(d.Server) || !strings.Contains(d.Server, ".") {
+			return nil, usage("write --host-dump FQDN="+name, "--host-dump %s: it does not say the FQDN of its server", name)
+		}
+		for _, other := range out {
+			if other.Server == d.Server {
+				return nil, usage("give one of them", "--host-dump: %s and %s are both of %s", other.Name, d.Name, d.Server)
+			}
+		}
+		if len(f.servers) > 0 && !slices.Contains(hosts(f.servers), d.Server) {
+			return nil, usage("name it with --server too, or write --host-dump SERVER="+name+" if it is called otherwise",
+				"--host-dump %s: it was collected on %s, which is not among the servers to judge", name, d.Server)
+		}
+		out = append(out, d)
+	}
+	return out, nil
+}
+
+// collected puts what collected folders there are into a scope.
+func collected(s *facts.Scope, dumps []*hostdump.Dump) {
+	for _, d := range dumps {
+		c := facts.HostDump{Server: d.Server, Name: d.Name}
+		if !d.At.IsZero() {
+			c.At = &d.At
+		}
+		s.HostDumps = append(s.HostDumps, c)
+	}
 }
 
 // isProxy tells whether a URL is that of an HTTP proxy that takes no password.

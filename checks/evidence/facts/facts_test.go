@@ -210,12 +210,16 @@ func TestThePhaseOfAServer(t *testing.T) {
 	computer := facts.Search.Key(facts.NewSearch("dc1.ad.example", "DC=ad,DC=example", "sub", "(&(objectClass=computer)(dNSHostName=ocs.ad.example))", "dNSHostName"))
 	objects := facts.Search.Key(facts.NewSearch("dc1.ad.example", "CN=OCS,DC=ad,DC=example", "sub", "(|(objectClass=msRTCSIP-Server)(objectClass=msRTCSIP-WebComponents)(objectClass=msRTCSIP-MCU))", "objectClass"))
 	found := facts.SearchResult{Entries: []facts.Entry{{DN: "CN=OCS,DC=ad,DC=example"}}}
-	directory := func(o facts.SearchResult) map[evidence.Key]any {
+	products := facts.Registry.Key(facts.RegistryQuestion{Host: server.Host, Key: `HKLM\SOFTWARE\Microsoft\Real-Time Communications`, Depth: 1})
+	frontEnd := facts.Registry.Key(facts.ServiceConfigQuestion(server.Host, "RtcSrv"))
+	denied := evidence.Fail(evidence.Denied, "access denied")
+	directory := func(o facts.SearchResult, host any) map[evidence.Key]any {
 		return map[evidence.Key]any{
-			register: refused, computer: found, objects: o,
+			register: refused, computer: found, objects: o, products: host, frontEnd: host,
 			facts.RootDSE.Key(facts.DCQuestion{DC: "dc1.ad.example"}): rootDSE,
 		}
 	}
+	noKey := facts.RegistryKey{}
 	for name, c := range map[string]struct {
 		user    string
 		phase   string
@@ -223,12 +227,16 @@ func TestThePhaseOfAServer(t *testing.T) {
 		want    string
 		assumed bool
 	}{
-		"SIP answers":            {"", "auto", map[evidence.Key]any{register: facts.SIPAnswer{Status: 401}}, "post-install", false},
-		"something else answers": {"", "auto", map[evidence.Key]any{register: facts.SIPAnswer{NotSIP: true}}, "post-install", true},
-		"nothing can be read":    {"", "auto", map[evidence.Key]any{register: refused}, "post-install", true},
-		"AD holds its objects":   {"svc", "auto", directory(found), "post-install", false},
-		"AD holds none":          {"svc", "auto", directory(facts.SearchResult{}), "pre-install", false},
-		"asked for":              {"", "pre-install", nil, "pre-install", false},
+		"SIP answers":                         {"", "auto", map[evidence.Key]any{register: facts.SIPAnswer{Status: 401}}, "post-install", false},
+		"something else answers":              {"", "auto", map[evidence.Key]any{register: facts.SIPAnswer{NotSIP: true}}, "post-install", true},
+		"nothing can be read":                 {"", "auto", map[evidence.Key]any{register: refused}, "post-install", true},
+		"AD holds its objects":                {"svc", "auto", directory(found, denied), "post-install", false},
+		"AD holds none":                       {"svc", "auto", directory(facts.SearchResult{}, denied), "pre-install", false},
+		"asked for":                           {"", "pre-install", nil, "pre-install", false},
+		"neither AD nor the server holds any": {"svc", "auto", directory(facts.SearchResult{}, noKey), "pre-install", false},
+		"only the server was read":            {"svc", "auto", map[evidence.Key]any{register: refused, products: noKey, frontEnd: noKey, facts.RootDSE.Key(facts.DCQuestion{DC: "dc1.ad.example"}): denied}, "pre-install", false},
+		"OCS is on the server":                {"svc", "auto", directory(facts.SearchResult{}, facts.RegistryKey{Exists: true}), "post-install", false},
+		"the recording lacks the server":      {"svc", "auto", map[evidence.Key]any{register: refused, computer: found, objects: facts.SearchResult{}, facts.RootDSE.Key(facts.DCQuestion{DC: "dc1.ad.example"}): rootDSE}, "post-install", true},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -258,6 +258,31 @@ var FileVersion = &evidence.Kind[FileQuestion, VersionData]{
 	Needs: []evidence.AnyKind{ConfigScope, NetConnect, Addresses, DNSLookup},
 }
 
+// SIPListenerList is what OCS says of the addresses on which it listens. Where it is not installed there is no such class.
+type SIPListenerList struct {
+	Exists    bool          `json:"exists"`
+	Listeners []SIPListener `json:"listeners,omitempty"`
+}
+
+// SIPListener is one instance of MSFT_SIPListeningAddressData.
+type SIPListener struct {
+	Enabled   bool   `json:"enabled,omitempty"`
+	IPAddress string `json:"ipAddress,omitempty"`
+	Port      int    `json:"port,omitempty"`
+	// Transport is the number of the transport as the class has it.
+	Transport int `json:"transport,omitempty"`
+	// TLSCertIssuer is the DER of the issuer's name of its certificate, and TLSCertSN the serial number; empty where it has none.
+	TLSCertIssuer []byte `json:"tlsCertIssuer,omitempty"`
+	TLSCertSN     []byte `json:"tlsCertSN,omitempty"`
+}
+
+// SIPListeners are the addresses on which OCS listens, with the certificate that it is told to use there. Only a collected folder has them.
+var SIPListeners = &evidence.Kind[ServerQuestion, SIPListenerList]{
+	Name:  "win.sip-listeners",
+	Doc:   "the addresses on which OCS listens by its own word, with their certificates",
+	Needs: []evidence.AnyKind{ConfigScope},
+}
+
 // Windows is what a server runs.
 type Windows struct {
 	// Version is "5.2", "6.0" or "6.1", Build 3790, 6001, 6002, 7600 or 7601.

@@ -1,6 +1,8 @@
 package facts
 
 import (
+	"strings"
+
 	"ocsdoctor/checks/evidence"
 )
 
@@ -24,12 +26,12 @@ type PhaseData struct {
 	Assumed bool `json:"assumed,omitempty"`
 }
 
-// ServerPhase is the phase of one server: post-install when AD holds its RTC objects or SIP answers on its
-// 5061; pre-install only when AD was readable and shows none; otherwise post-install, assumed.
+// ServerPhase is the phase of one server: post-install when AD holds its RTC objects, OCS is installed on it or SIP answers on its
+// 5061; pre-install only when AD or the server was readable and shows none; otherwise post-install, assumed.
 var ServerPhase = &evidence.Kind[ServerQuestion, PhaseData]{
 	Name:   "phase.server",
 	Doc:    "whether OCS is installed on a server, by evidence",
-	Needs:  []evidence.AnyKind{ConfigScope, SIPDomains, Directory, Search, Register},
+	Needs:  []evidence.AnyKind{ConfigScope, SIPDomains, Directory, Search, Register, HostOCS},
 	Derive: derivePhase,
 }
 
@@ -50,21 +52,37 @@ func derivePhase(r *evidence.Reader, q ServerQuestion) (PhaseData, error) {
 		return p, nil
 	}
 	var objects, answers bool
-	var adErr, sipErr error = evidence.Fail(evidence.NotConfigured, "no account to read AD with"), nil
+	var product Product
+	var adErr, hostErr error = evidence.Fail(evidence.NotConfigured, "no account to read AD with"), evidence.Fail(evidence.NotConfigured, "no collected folder and no account to read the server with")
+	var sipErr error
 	evidence.Parallel(func() {
 		if scope.LDAPUser != "" {
 			objects, adErr = hasRTCObjects(r, q.FQDN)
 		}
 	}, func() {
+		if _, collected := scope.Collected(q.FQDN); collected || scope.LDAPUser != "" {
+			product, hostErr = HostOCS.Get(r, q)
+		}
+	}, func() {
 		answers, sipErr = sipAnswers(r, q.FQDN)
 	})
+	looked := func(err error) bool { return err == nil || evidence.Excusable(err) }
 	switch {
 	case objects:
 		return PhaseData{Phase: PhasePostInstall, Why: "AD holds its RTC objects"}, nil
+	case product.Installed:
+		return PhaseData{Phase: PhasePostInstall, Why: "OCS is installed on it"}, nil
 	case answers:
 		return PhaseData{Phase: PhasePostInstall, Why: "SIP answers on its port 5061"}, nil
-	case adErr == nil && (sipErr == nil || evidence.Excusable(sipErr)):
-		return PhaseData{Phase: PhasePreInstall, Why: "AD was read and holds no RTC objects of it, and SIP does not answer on its port 5061"}, nil
+	case (adErr == nil || hostErr == nil) && looked(adErr) && looked(hostErr) && looked(sipErr):
+		var why []string
+		if adErr == nil {
+			why = append(why, "AD was read and holds no RTC objects of it")
+		}
+		if hostErr == nil {
+			why = append(why, "its registry was read and holds no OCS")
+		}
+		return PhaseData{Phase: PhasePreInstall, Why: strings.Join(append(why, "and SIP does not answer on its port 5061"), ", ")}, nil
 	}
 	return PhaseData{Phase: PhasePostInstall, Why: "nothing could be read that decides", Assumed: true}, nil
 }

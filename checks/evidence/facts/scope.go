@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode"
 
 	"ocsdoctor/checks/evidence"
@@ -40,6 +41,8 @@ type Scope struct {
 	Keytab   bool `json:"keytab,omitempty"`
 	// AllowCleartext lets the password travel without TLS.
 	AllowCleartext bool `json:"allowCleartext,omitempty"`
+	// HostDumps are the collected folders that answer for servers.
+	HostDumps []HostDump `json:"hostDumps,omitempty"`
 	// Phase is "auto", "pre-install" or "post-install".
 	Phase string `json:"phase"`
 	// Before is the step of the deployment that is about to be taken ("forestprep", ...); empty when none was named.
@@ -55,6 +58,25 @@ type Scope struct {
 	SystemRoots bool `json:"systemRoots,omitempty"`
 	// UserAgent is sent in SIP requests.
 	UserAgent string `json:"userAgent"`
+}
+
+// HostDump is a folder that collect.cmd wrote on a server.
+type HostDump struct {
+	Server string `json:"server"`
+	// Name is the last part of where it stands.
+	Name string `json:"name"`
+	// At is when it was collected; nil if it does not say.
+	At *time.Time `json:"at,omitempty"`
+}
+
+// Collected is the collected folder of a server; ok is false if none was given.
+func (s Scope) Collected(server string) (d HostDump, ok bool) {
+	for _, d := range s.HostDumps {
+		if d.Server == server {
+			return d, true
+		}
+	}
+	return HostDump{}, false
 }
 
 // Resolver is one DNS server of a view.
@@ -130,8 +152,7 @@ var All = []evidence.AnyKind{
 	SystemAnchors, Anchors, ADDomain, DomainControllers, SIPDomains, Servers, ServerNames, Discovery, ServerPhase,
 	Forest, Controllers, Catalog, DomainReader, Masters, SchemaVersion, ForestSettings, Groups, PropertySetIDs, SecurityDescriptor,
 	ReplicaLinks, Neighbors, Pools, TrustedServers, ServiceAccounts, AllUsers, PublicKeys, HTTP,
-	Registry, Services, Events, File, FileVersion, HostWindows, HostOCS, HostCertificates, HostStarts, HostUpdates,
-	HostRestart, OCSServices,
+	Registry, Services, Events, File, FileVersion, SIPListeners, HostWindows, HostOCS, HostCertificates, HostWebServer, HostStarts, HostUpdates, HostRestart, OCSServices,
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

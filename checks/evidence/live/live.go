@@ -89,12 +89,25 @@ func (s *Source) ask(ctx context.Context, tr *env.Trace, req evidence.Request) (
 		if req.Kind == facts.Register {
 			return sipprobe.Register(ctx, s.env, tr, r, q)
 		}
+	case facts.ServerQuestion:
+		return nil, notCollected(q.FQDN)
+	case facts.RegistryQuestion:
+		return nil, notCollected(q.Host)
+	case facts.EventsQuestion:
+		return nil, notCollected(q.Host)
+	case facts.FileQuestion:
+		return nil, notCollected(q.Host)
 	case evidence.None:
 		if req.Kind == facts.SystemAnchors {
 			return systemAnchors()
 		}
 	}
 	return nil, evidence.Fail(evidence.Internal, "no probe answers "+req.Kind.KindName())
+}
+
+// notCollected is the failure of what only a collected folder has.
+func notCollected(server string) error {
+	return evidence.Fail(evidence.NotConfigured, "no collected folder of "+server+" was given: give --host-dump, see ocsdoctor collector --help")
 }
 
 func systemAnchors() (facts.AnchorList, error) {
