@@ -58,21 +58,28 @@ var _ = register(&checks.Check{
 		if len(own) == 0 {
 			return checks.NotApplicable("no application service is activated here")
 		}
-		reportDown(p, l, pick(own, isApplication), applicationStopped, applicationLogonFailed)
-		for _, s := range pick(own, down) {
-			g := group{services: []facts.OCSService{s}, why: why(s)}
-			args := append(g.args(p, l), checks.A("dependants", dependants(own)))
-			switch {
-			case isApplication(s):
-			case strings.EqualFold(s.Name, facts.MonitorService) && logonFailed(s):
-				p.Report(applicationLogonFailed, g.cites(l), args...)
-			case strings.EqualFold(s.Name, facts.MonitorService):
-				p.Report(agentStopped, g.cites(l), args...)
-			case logonFailed(s):
-				p.Report(appHostLogonFailed, g.cites(l), args...)
-			default:
-				p.Report(appHostStopped, g.cites(l), args...)
+		is := func(name string) func(facts.OCSService) bool {
+			return func(s facts.OCSService) bool { return down(s) && strings.EqualFold(s.Name, name) }
+		}
+		report := func(m *checks.Message, g group) {
+			g.why = why(g.services[0])
+			p.Report(m, g.cites(l), append(g.args(p, l), checks.A("dependants", dependants(own)))...)
+		}
+		if g, ok := asGroup(pick(own, is(facts.AppHostService))); ok {
+			msg := appHostStopped
+			if logonFailed(g.services[0]) {
+				msg = appHostLogonFailed
 			}
+			report(msg, g)
+		}
+		if g, ok := asGroup(pick(own, func(s facts.OCSService) bool { return logonFailed(s) && !is(facts.AppHostService)(s) })); ok {
+			report(applicationLogonFailed, g)
+		}
+		if g, ok := asGroup(pick(own, is(facts.MonitorService))); ok && !logonFailed(g.services[0]) {
+			report(agentStopped, g)
+		}
+		for _, g := range byReason(pick(own, func(s facts.OCSService) bool { return down(s) && isApplication(s) && !logonFailed(s) })) {
+			report(applicationStopped, g)
 		}
 		return nil
 	},

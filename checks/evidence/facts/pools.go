@@ -183,3 +183,24 @@ var TrustedServers = &evidence.Kind[evidence.None, TrustedList]{
 		return l, nil
 	},
 }
+
+// EdgeServers are the Edge servers that the forest's settings name, by the FQDN of their inside, sorted.
+var EdgeServers = &evidence.Kind[evidence.None, Found]{
+	Name:  "topology.edge-servers",
+	Doc:   "the Edge servers that AD lists",
+	Needs: []evidence.AnyKind{Directory, Search},
+	Derive: func(r *evidence.Reader, _ evidence.None) (Found, error) {
+		objects, cite, err := searchBoth(r, "(objectClass=msRTCSIP-EdgeProxy)", "msRTCSIP-EdgeProxyFQDN")
+		if err != nil {
+			return Found{}, err
+		}
+		f := Found{Source: "ad", Cite: cite}
+		for _, o := range objects {
+			if fqdn := Host(o.Value("msRTCSIP-EdgeProxyFQDN")); fqdn != "" {
+				f.List = append(f.List, fqdn)
+			}
+		}
+		f.List = sorted(f.List)
+		return f, nil
+	},
+}

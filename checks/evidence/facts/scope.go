@@ -152,7 +152,7 @@ var All = []evidence.AnyKind{
 	SystemAnchors, Anchors, ADDomain, DomainControllers, SIPDomains, Servers, ServerNames, Discovery, ServerPhase,
 	Forest, Controllers, Catalog, DomainReader, Masters, SchemaVersion, ForestSettings, Groups, PropertySetIDs, SecurityDescriptor,
 	ReplicaLinks, Neighbors, Pools, TrustedServers, ServiceAccounts, AllUsers, PublicKeys, HTTP,
-	Registry, Services, Events, File, FileVersion, SIPListeners, HostWindows, HostOCS, HostUpdates, HostRestart, HostStarts, HostCertificates, HostWebServer, OCSServices,
+	Registry, Services, Events, File, FileVersion, SIPListeners, HostWindows, HostOCS, HostUpdates, HostRestart, HostStarts, HostCertificates, HostWebServer, OCSServices, EdgeServers,
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"time"
 	"unicode"
 
 	"ocsdoctor/checks/evidence"
@@ -63,6 +64,7 @@ func Register(ctx context.Context, e *env.Env, tr *env.Trace, r *evidence.Reader
 		a, err = read(bufio.NewReaderSize(io.LimitReader(c, maxMessages), maxMessage))
 		switch {
 		case err == nil:
+			a.ReadAt = time.Now().UTC()
 			return nil
 		case ctx.Err() != nil:
 			return ctx.Err()
