@@ -37,7 +37,7 @@ const (
 	ReachNobody    = "nobody"
 )
 
-// SignIn is the sign-in of one user as Communicator walks it.
+// SignIn is the sign-in of one user as a client walks it.
 type SignIn struct {
 	Schema  string       `json:"schema"`
 	URI     string       `json:"uri"`
@@ -47,7 +47,7 @@ type SignIn struct {
 	Steps   []SignInStep `json:"steps"`
 	// StoppedAt is the number of the step at which the client stops; 0 when nothing stops it as far as it was followed.
 	StoppedAt int `json:"stoppedAt"`
-	// UserSees is what Communicator shows at that step; nil when it does not stop, or when no source gives the text.
+	// UserSees is what the client shows at that step; nil when it does not stop, or when no source gives the text.
 	UserSees *UserSees `json:"userSees"`
 	// Root is the finding that explains where the walk ends, nil for none; Next the one command to run next.
 	Root *SignInRoot `json:"root"`
@@ -55,8 +55,11 @@ type SignIn struct {
 	// Also are the other roots among what was judged, the most severe first.
 	Also []SignInRoot `json:"also"`
 
-	// at is where the client goes; Host is empty when DNS leads nowhere.
-	at facts.Endpoint
+	// at is where the client goes; Host is empty when DNS leads nowhere. It is plain where SIP is spoken there without TLS.
+	at    facts.Endpoint
+	plain bool
+	// client is the program that signs in, in words.
+	client string
 	// by asks DNS again for the record that won.
 	by, again string
 }
@@ -112,6 +115,9 @@ type SignInMeta struct {
 	Scope facts.Scope
 	// Now is the time of capture.
 	Now time.Time
+	// Profile is the name of the client, one of facts.ProfileNames; empty is Communicator 2007 R2. TCP lets it do without TLS.
+	Profile string
+	TCP     bool
 	// Again is the command line that walks again.
 	Again string
 }
@@ -131,10 +137,11 @@ const (
 // NewSignIn walks the sign-in of a user over the facts alone; Judge adds what the checks find. It may run beside the checks.
 func NewSignIn(store *evidence.Store, m SignInMeta) *SignIn {
 	_, domain, _ := strings.Cut(m.URI, "@")
+	profile := facts.ProfileOf(m.Profile)
 	s := &SignIn{
-		Schema: SignInSchema, URI: m.URI, Profile: "communicator-2007-r2", Vantage: vantage(m.Host, m.Scope), Also: []SignInRoot{}, again: m.Again,
+		Schema: SignInSchema, URI: m.URI, Profile: profile.Name, client: profile.Client, Vantage: vantage(m.Host, m.Scope), Also: []SignInRoot{}, again: m.Again,
 	}
-	w := &signInWalk{SignIn: s, r: store.NewReader(facts.All), domain: domain, now: m.Now}
+	w := &signInWalk{SignIn: s, r: store.NewReader(facts.All), domain: domain, now: m.Now, profile: profile, tcp: m.TCP}
 	var account SignInStep
 	evidence.Parallel(w.follow, func() { account = w.account() })
 	s.Steps = append(s.Steps, account)
@@ -275,6 +282,9 @@ func (s *SignIn) WriteConsole(w io.Writer, o ConsoleOptions) error {
 		reach += ", as far as it was followed from here"
 	}
 	c.text("", "  ", "reaches: "+reach)
+	if s.client != "" {
+		c.text("", "  ", "client: "+s.client)
+	}
 	c.line("")
 	for _, st := range s.Steps {
 		c.step(st)

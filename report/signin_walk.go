@@ -18,6 +18,9 @@ type signInWalk struct {
 	r      *evidence.Reader
 	domain string
 	now    time.Time
+	// profile is the client, which may do without TLS where tcp is set.
+	profile facts.Profile
+	tcp     bool
 	// end is why nothing more is tried; empty while the walk goes on.
 	end string
 }
@@ -62,8 +65,9 @@ func (st *SignInStep) looked(err error) {
 
 // follow goes the client's way to the challenge.
 func (w *signInWalk) follow() {
-	d := w.discover()
-	w.at = facts.Endpoint{Host: d.Host, Port: d.Port}
+	way := w.discover()
+	w.at, w.plain = facts.Endpoint{Host: way.Host, Port: way.Port}, way.TCP
+	w.address(way)
 	w.connect()
 	w.certificate(w.handshake())
 	w.register()
@@ -71,59 +75,6 @@ func (w *signInWalk) follow() {
 		What: "authenticate", Asked: "REGISTER with the answer to the challenge", Outcome: StepNotTried,
 		NotTried: "no test account was given; this version goes as far as the challenge",
 	})
-}
-
-// discover is the client's questions to DNS, and where the host that wins leads.
-func (w *signInWalk) discover() facts.DiscoveryWalk {
-	q := facts.DiscoveryQuestion{Domain: w.domain, View: facts.Inside}
-	d, err := facts.Discovery.Get(w.r, q)
-	st := SignInStep{What: "find the server in DNS", Asked: "the SRV records of " + w.domain + ", or else its hosts", Outcome: StepOK, sees: seesUnavailable}
-	st.rests = append(d.Cites(), facts.Discovery.Key(q))
-	for _, s := range d.SRV {
-		st.answers = append(st.answers, s.Name+": "+srvAnswer(s)+wins(d, s.Name))
-		if s.Name == d.By {
-			w.by = "nslookup -type=srv " + s.Name + "."
-		}
-	}
-	for _, h := range d.Hosts {
-		st.answers = append(st.answers, h.Name+": "+cmp.Or(strings.Join(h.Addresses, ", "), "leads nowhere")+wins(d, h.Name))
-		if h.Name == d.By {
-			w.by = "nslookup " + h.Name + "."
-		}
-	}
-	if d.Host == "" {
-		st.Outcome = StepStops
-	}
-	st.looked(err)
-	w.add(st)
-
-	st = SignInStep{What: "find its address", Asked: d.Host, Outcome: StepOK, sees: seesUnavailable, answers: []string{strings.Join(d.Addresses, ", ")}}
-	if len(d.Addresses) == 0 && d.Host != "" {
-		a, err := facts.Addresses.Get(w.r, facts.HostQuestion{Host: d.Host, View: facts.Inside})
-		st.Outcome, st.answers = StepStops, []string{a.Absence()}
-		st.looked(err)
-	}
-	for _, typ := range []string{"A", "AAAA"} {
-		st.rests = append(st.rests, facts.DNSLookup.Key(facts.LookupQuestion{Name: d.Host, Type: typ, View: facts.Inside}))
-	}
-	w.add(st)
-	return d
-}
-
-// wins marks the record that decides.
-func wins(d facts.DiscoveryWalk, name string) string {
-	if d.By != name {
-		return ""
-	}
-	return ", wins"
-}
-
-func srvAnswer(s facts.SRVStep) string {
-	var out []string
-	for _, r := range s.Records {
-		out = append(out, cmp.Or(r.Target, ".")+" port "+strconv.Itoa(r.Port))
-	}
-	return cmp.Or(strings.Join(out, ", "), "no record")
 }
 
 // ask reads a fact of the endpoint that the client goes to. A recording of a scan may hold it under another name of the same
@@ -192,7 +143,10 @@ func (w *signInWalk) connect() {
 func (w *signInWalk) handshake() facts.Handshake {
 	var h facts.Handshake
 	st := SignInStep{What: "secure the connection", Asked: "TLS handshake with " + w.at.String(), Outcome: StepOK}
-	if w.end == "" {
+	switch {
+	case w.plain:
+		st.Asked, st.answers = "nothing", []string{"the client speaks SIP over TCP without TLS here"}
+	case w.end == "":
 		var e facts.Endpoint
 		var err error
 		h, e, err = ask(w, func(e facts.Endpoint) (facts.Handshake, error) { return facts.TLSHandshake.Get(w.r, e) })
@@ -210,33 +164,47 @@ func (w *signInWalk) handshake() facts.Handshake {
 // certificate compares name and dates. Whether the root is trusted takes the chain, which the checks judge.
 func (w *signInWalk) certificate(h facts.Handshake) {
 	st := SignInStep{What: "verify the certificate", Asked: "is it for " + w.at.Host + ", in date, and from a trusted root", Outcome: StepOK, sees: seesCertificate}
+	ok := true
+	if st.answers, ok = certificateSays(h, w.at.Host, w.now); w.plain {
+		st.Asked, st.answers = "nothing", []string{"without TLS there is none"}
+	} else if !ok {
+		st.Outcome = StepStops
+	}
+	w.add(st)
+}
+
+// certificateSays is what a client reads in what a server presents when it asked for that host; ok is false where it stops there.
+func certificateSays(h facts.Handshake, host string, now time.Time) (says []string, ok bool) {
 	leaf, ok := h.Leaf()
-	st.answers = []string{"it is for " + leaf.Names()}
+	says = []string{"it is for " + leaf.Names()}
 	switch {
 	case !ok:
-		st.Outcome, st.answers = StepStops, []string{"no certificate that can be read"}
-	case !leaf.Carries(w.at.Host):
-		st.Outcome = StepStops
-		st.answers[0] += " and not for " + w.at.Host
+		says = []string{"no certificate that can be read"}
+	case !leaf.Carries(host):
+		ok = false
+		says[0] += " and not for " + host
 	}
 	for _, c := range h.Chain {
 		name, from, until := c.Subject, c.NotBefore.UTC().Format(dateForm), c.NotAfter.UTC().Format(dateForm)
 		switch {
 		case c.Problem != "" || c.SelfSigned && c.Thumbprint != leaf.Thumbprint: // of a root that is sent along, the client takes its own copy
-		case w.now.After(c.NotAfter):
-			st.Outcome, st.answers = StepStops, append(st.answers, name+" expired on "+until)
-		case w.now.Before(c.NotBefore):
-			st.Outcome, st.answers = StepStops, append(st.answers, name+" is not valid before "+from)
+		case now.After(c.NotAfter):
+			ok, says = false, append(says, name+" expired on "+until)
+		case now.Before(c.NotBefore):
+			ok, says = false, append(says, name+" is not valid before "+from)
 		case c.Thumbprint == leaf.Thumbprint:
-			st.answers = append(st.answers, "valid until "+until)
+			says = append(says, "valid until "+until)
 		}
 	}
-	w.add(st)
+	return says, ok
 }
 
 func (w *signInWalk) register() {
 	st := SignInStep{What: "ask to register", Asked: "REGISTER sip:" + w.domain + " without credentials", Outcome: StepOK, sees: seesIncorrect}
-	if w.end == "" {
+	switch {
+	case w.plain && w.end == "":
+		st.Outcome, st.NotTried = StepNotTried, "this version asks to register over TLS alone"
+	case w.end == "":
 		a, e, err := ask(w, func(e facts.Endpoint) (facts.SIPAnswer, error) {
 			return facts.Register.Get(w.r, facts.RegisterQuestion{Endpoint: e, Domain: w.domain})
 		})

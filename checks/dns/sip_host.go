@@ -82,6 +82,9 @@ func judgeSIPHost(p *checks.Pass, w walk) error {
 		}
 		return nil
 	}
+	if w.Configured && w.Host != q.Host && host.Canonical == q.Host {
+		return nil // clients go elsewhere, and never ask for it
+	}
 	if len(w.Addresses) == 0 {
 		cites = append(cites, walkKey(p, w.view))
 	}
@@ -101,6 +104,7 @@ func judgeSIPHost(p *checks.Pass, w walk) error {
 		p.Report(hostDanglingAlias, append(cites, addressKey(host.Canonical, w.view)), args(checks.A("target", host.Canonical))...)
 	case srv >= 0:
 		p.Report(hostMissing, append(cites, w.SRV[srv].Cite), args(checks.A("srv", w.SRV[srv].Name))...)
+	case w.Configured: // dns/sip-tls-srv says so
 	case w.By == "":
 		p.Report(hostFallbackMissing, append(cites, w.Cites()...), args()...)
 	default:

@@ -63,6 +63,9 @@ var _ = register(&checks.Check{
 		if err != nil {
 			return err
 		}
+		if d.Configured {
+			return checks.NotApplicable(byHand)
+		}
 		step := d.Step(facts.ServiceInternal)
 		if len(step.Records) == 0 {
 			msg := internalMissing

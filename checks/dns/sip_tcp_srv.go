@@ -24,9 +24,6 @@ var (
 	}
 )
 
-// tcpPort is the port of SIP without TLS (RFC 3261, section 19.1.2).
-const tcpPort = 5060
-
 var _ = register(&checks.Check{
 	ID:       "dns/sip-tcp-srv",
 	Title:    "an SRV record for SIP without TLS leads to a server that listens on port 5060",
@@ -75,8 +72,8 @@ func tcpDefect(p *checks.Pass, rr facts.Record) (why string, cite evidence.Key, 
 		return "", cite, err
 	case len(a.Addresses) == 0:
 		return a.Absence(), cite, nil
-	case rr.Port != tcpPort:
-		return fmt.Sprintf("SIP without TLS is on port %d", tcpPort), cite, nil
+	case rr.Port != facts.TCPPort:
+		return fmt.Sprintf("SIP without TLS is on port %d", facts.TCPPort), cite, nil
 	}
 	e := facts.Endpoint{Host: rr.Target, Port: rr.Port}
 	c, err := facts.NetConnect.Get(p.Facts, e)

@@ -60,6 +60,13 @@ var (
 		Text:     "seen from {view}, {domain} has no record by which a client finds its server: no SRV record, and none of sipinternal, sip and sipexternal leads anywhere",
 		Identity: []string{"view"},
 	}
+	tlsByHandUnresolvable = &checks.Message{
+		Tag:      "by-hand-unresolvable",
+		Severity: checks.Critical,
+		Text:     "clients of {domain} are configured by hand to go to {host}, which leads nowhere: {why}",
+		// Related by what both cite: the lookup of the host.
+		ExplainedBy: []string{"dns/pool-host:missing", "dns/sip-host:dangling-alias"},
+	}
 	tlsShadowed = &checks.Message{
 		Tag:      "shadowed",
 		Severity: checks.Notice,
@@ -76,7 +83,7 @@ var _ = register(&checks.Check{
 	Needs: []evidence.AnyKind{facts.ConfigScope, facts.Discovery, facts.Addresses, facts.Servers, facts.ADDomain, facts.DomainControllers,
 		facts.NetConnect, facts.TLSHandshake},
 	Messages: []*checks.Message{tlsWrongPort, tlsNoTarget, tlsTargetUnresolvable, tlsFinalDot, tlsSIPHostUnresolvable, tlsNoSRV, tlsWildcard, tlsNoDiscovery,
-		tlsShadowed},
+		tlsByHandUnresolvable, tlsShadowed},
 	Run: func(p *checks.Pass) error {
 		list, err := walks(p)
 		if err != nil {
@@ -102,6 +109,8 @@ var _ = register(&checks.Check{
 // judgeDiscovery judges where a client of one view is led.
 func judgeDiscovery(p *checks.Pass, w walk) error {
 	switch {
+	case w.Configured:
+		return judgeByHand(p, w)
 	case hasSRV(w.DiscoveryWalk):
 		return judgeSRVs(p, w)
 	case w.Host == "":
@@ -119,6 +128,19 @@ func judgeDiscovery(p *checks.Pass, w walk) error {
 		p.Report(tlsNoSRV, w.Cites(), zoneArgs(p, w.view, checks.A("host", w.Host))...)
 	}
 	return nil
+}
+
+// judgeByHand judges where clients that do not ask for SRV records go. Outside, a client by hand has another server.
+func judgeByHand(p *checks.Pass, w walk) error {
+	if w.view == facts.Outside {
+		return nil
+	}
+	a, err := facts.Addresses.Get(p.Facts, facts.HostQuestion{Host: w.Host, View: w.view})
+	if err == nil && len(a.Addresses) == 0 {
+		p.Report(tlsByHandUnresolvable, []evidence.Key{addressKey(a.Canonical, w.view), addressKey(w.Host, w.view), walkKey(p, w.view)},
+			zoneArgs(p, w.view, checks.A("host", w.Host), checks.A("why", a.Absence()))...)
+	}
+	return err
 }
 
 // noSuchHost is a name that nobody gives a host: what answers for it answers for every name (RFC 4592).

@@ -39,6 +39,9 @@ var _ = register(&checks.Check{
 			return errors.Join(err, errs[0])
 		}
 		inside, outside := found[0], found[1]
+		if outside.Configured {
+			return checks.NotApplicable(byHand)
+		}
 		leadsIn := func(why string) {
 			p.Report(outsideLeadsIn, viewCites(outside, facts.Outside), zoneArgs(p, facts.Outside, checks.A("host", outside.Host),
 				checks.A("addresses", facts.Few(outside.Addresses, ", ", maxNamed)), checks.A("why", why))...)

@@ -25,7 +25,7 @@ var _ = register(&checks.Check{
 			var others []target
 			for _, t := range targets {
 				// One that leads nowhere, or where only a wildcard leads, is the matter of the check of its record.
-				if len(t.Addresses) > 0 && !strictlyIn(t.name, p.Subject.Name) && !doubled(t.name, p.Subject.Name) {
+				if len(t.Addresses) > 0 && !facts.StrictlyIn(t.name, p.Subject.Name) && !doubled(t.name, p.Subject.Name) {
 					others = append(others, t)
 				}
 			}
@@ -36,9 +36,3 @@ var _ = register(&checks.Check{
 		})
 	},
 })
-
-// strictlyIn tells whether a client without DisableStrictDNSNaming takes a server of that name for one of the SIP domain. The documents
-// disagree whether any name directly below the domain will do or "sip" alone; what one of them takes is not reported.
-func strictlyIn(host, domain string) bool {
-	return host == domain || facts.Parent(host) == domain
-}

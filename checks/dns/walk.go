@@ -39,6 +39,9 @@ func walks(p *checks.Pass) ([]walk, error) {
 	return list, nil
 }
 
+// byHand is why there is nothing to judge of records that no client asks for.
+const byHand = "the clients are configured by hand (--manual)"
+
 // hasSRV tells whether the client finds any SRV record, and so never asks for the fall-back host names.
 func hasSRV(w facts.DiscoveryWalk) bool {
 	return slices.ContainsFunc(w.SRV, func(s facts.SRVStep) bool { return len(s.Records) > 0 })

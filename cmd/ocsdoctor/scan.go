@@ -94,7 +94,7 @@ func givenFlags(c *cobra.Command) []string {
 		}
 	}
 	// Of a lab anything can be asked; a bundle holds what was asked when it was recorded.
-	for _, n := range []string{"phase", "before", "check-user"} {
+	for _, n := range []string{"phase", "before", "check-user", "manual"} {
 		if c.Flags().Changed("from") && c.Flags().Changed(n) {
 			names = append(names, n)
 		}

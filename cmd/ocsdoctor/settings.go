@@ -52,6 +52,9 @@ type scopeFlags struct {
 	checkUsers     []string
 	proxy          string
 	userAgent      string
+	manual         string
+	// manualPort is the port of manual where it names none.
+	manualPort int
 	// signIn is the SIP domain of the user whose sign-in is walked: then no other is judged.
 	signIn string
 }
@@ -86,6 +89,7 @@ func (f *scopeFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.before, "before", "", "gate one `STEP` of a deployment: "+strings.Join(checks.StepNames(), ", "))
 	fs.StringSliceVar(&f.checkUsers, "check-user", nil, "judge the user with the SIP `URI` by himself, besides the counts of all; repeatable")
 	fs.StringVar(&f.proxy, "proxy", "", "fetch revocation lists and OCSP answers by the HTTP proxy at `URL` too; each way has its own verdict")
+	fs.StringVar(&f.manual, "manual", "", "the clients are configured by hand with the server `HOST[:PORT]`, and do not look for it in DNS")
 	fs.StringVar(&f.userAgent, "user-agent", defaultUserAgent, "User-Agent `TEXT` of SIP requests")
 }
 
@@ -330,6 +334,9 @@ func (f *scopeFlags) ask(s *facts.Scope) error {
 		signInScope(s, f.signIn)
 		s.Before = f.before
 	}
+	if err := f.byHand(s); err != nil {
+		return err
+	}
 	switch f.phase {
 	case facts.PhaseAuto, facts.PhasePreInstall, facts.PhasePostInstall:
 	default:
@@ -357,6 +364,19 @@ func (f *scopeFlags) ask(s *facts.Scope) error {
 		return usage("leave one of them out", "--before %s belongs to the phase %s, not to --phase %s", s.Before, phase, f.phase)
 	}
 	s.Phase = phase
+	return nil
+}
+
+// byHand puts the server with which the clients are configured by hand into a scope. A lab may have one of its own.
+func (f *scopeFlags) byHand(s *facts.Scope) error {
+	if f.manual == "" {
+		return nil
+	}
+	host, port := facts.SplitHostPort(f.manual, cmp.Or(f.manualPort, facts.SIPPort))
+	if !facts.IsHostName(host) && !facts.IsAddress(host) {
+		return usage("give what stands in the clients' settings, such as ocs.todorovic.adds or ocs.todorovic.adds:5061", "--manual %q is no server", f.manual)
+	}
+	s.Manual = facts.JoinHostPort(host, port)
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"ocsdoctor/checks/all"
 	"ocsdoctor/checks/engine"
 	"ocsdoctor/checks/evidence"
+	"ocsdoctor/checks/evidence/facts"
 	"ocsdoctor/checks/knowledge"
 	"ocsdoctor/checks/policy"
 	"ocsdoctor/report"
@@ -22,7 +23,8 @@ import (
 // signinFlags are the flags of signin.
 type signinFlags struct {
 	scanFlags
-	format string
+	format             string
+	profile, transport string
 }
 
 func signinCommand(s streams) *cobra.Command {
@@ -30,8 +32,8 @@ func signinCommand(s streams) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "signin sip:USER@DOMAIN",
 		Short: "Walk the sign-in of one user the way Communicator does it",
-		Long: `signin follows Communicator 2007 R2 with automatic configuration step by step: the names that it asks for in DNS, the
-server that wins, the connection, the certificate, the challenge; and what the server will find of the user in Active
+		Long: `signin follows Communicator 2007 R2, or another client, step by step: the names that it asks for in DNS, inside and (with
+--dns-external) outside, the server that wins and the records that are never reached, the connection, the certificate, the challenge; and what the server will find of the user in Active
 Directory, when --user is given. It says where the client stops, how far that reaches, what the user sees, and what
 mends it. It tries no password of the user: the walk ends at the challenge. The SIP domain is that of the address.
 
@@ -60,6 +62,8 @@ Exit codes are those of scan: 0 nothing stops the user and nothing is at or abov
 	for _, name := range ofTheAddress {
 		fs.Lookup(name).Hidden = true // a configuration file may have them, for scan
 	}
+	fs.StringVar(&f.profile, "profile", facts.Profiles[0].Name, "`CLIENT` that signs in: "+strings.Join(facts.ProfileNames(), ", "))
+	fs.StringVar(&f.transport, "transport", "", "`HOW` SIP travels: tls, or tcp for a client that may do without TLS (default: as the client has it)")
 	fs.StringVar(&f.lab, "lab", "", "serve the built-in deployment `NAME[+FAULT...]` in this process and sign in there")
 	fs.StringVar(&f.from, "from", "", "walk over the facts recorded in a bundle `FILE`; no socket is opened")
 	fs.DurationVar(&f.timeout, "timeout", 60*time.Second, "`DURATION` for the whole walk; each probe has its own, shorter budget")
@@ -112,12 +116,20 @@ func (f *signinFlags) run(ctx context.Context, s streams, address string, scopeG
 		return usage("give it as sip:alice@todorovic.fr", "%q is no SIP address", address)
 	case f.format != "console" && f.format != "json":
 		return usage("use console or json", "unknown format %q", f.format)
+	case !slices.Contains(facts.ProfileNames(), f.profile):
+		return usage("use one of "+strings.Join(facts.ProfileNames(), ", "), "--profile %q", f.profile)
+	case !slices.Contains([]string{"", "tls", "tcp"}, f.transport):
+		return usage("use tls or tcp", "--transport %q", f.transport)
 	case f.timeout <= 0:
 		return usage("use something like 60s", "--timeout must be positive")
 	case f.from != "" && f.lab != "":
 		return usage("choose one", "--from and --lab together")
 	case len(scopeGiven) > 0 && (f.from != "" || f.lab != ""):
 		return usage("leave it out", "--%s beside --from or --lab, which bring their own scope", scopeGiven[0])
+	}
+	tcp := f.transport == "tcp" || f.transport == "" && facts.ProfileOf(f.profile).TCP
+	if f.transport == "tcp" {
+		f.manualPort = facts.TCPPort
 	}
 	f.checkUsers, f.sipDomains, f.signIn = []string{uri}, nil, domain
 	run, err := f.open(ctx, s)
@@ -138,12 +150,16 @@ func (f *signinFlags) run(ctx context.Context, s streams, address string, scopeG
 	var walk *report.SignIn
 	var out *engine.Outcome
 	evidence.Parallel(func() {
-		walk = report.NewSignIn(store, report.SignInMeta{URI: uri, Host: run.host, Scope: run.scope, Now: run.now, Again: again})
+		walk = report.NewSignIn(store, report.SignInMeta{URI: uri, Host: run.host, Scope: run.scope, Now: run.now, Again: again, Profile: f.profile, TCP: tcp})
 	}, func() {
 		out = engine.Run(store, signinChecks(), run.now)
 	})
 	progress.done()
-	walk.Judge(store, out, sees)
+	says := sees
+	if !strings.HasPrefix(f.profile, "communicator") {
+		says = func(string) *report.UserSees { return nil } // what other clients show, no source says
+	}
+	walk.Judge(store, out, says)
 	decision := policy.Decide(out, policy.Options{
 		Known: all.Checks(), Now: time.Now(), FailOn: checks.Error, Interrupted: ctx.Err() != nil, Stopped: walk.StoppedAt > 0, Lost: walk.Lost(),
 	})

@@ -112,6 +112,83 @@ func TestASignInThroughEveryFault(t *testing.T) {
 	}
 }
 
+// Each client has its own way, and the records on it that exist and lead nobody anywhere are told apart.
+func TestASignInOfEveryClient(t *testing.T) {
+	t.Parallel()
+	const (
+		internal, external, tcp = "_sipinternaltls._tcp.todorovic.fr: ", "_sip._tls.todorovic.fr: ", "_sip._tcp.todorovic.fr: "
+		sip                     = "sip.todorovic.fr port 5061"
+	)
+	for _, c := range []struct {
+		lab     string
+		args    []string
+		stopped int
+		connect string   // what the connect was asked
+		says    []string // parts of the answer of the first step
+		silent  []string // what it must not say
+	}{
+		{"", nil, 0, "TCP sip.todorovic.fr:5061", []string{internal + sip + ", wins", external + sip + ", never reached"}, []string{"outside", "sip.todorovic.fr: 192"}},
+		{"+internal-srv-wrong-port", nil, 3, "TCP sip.todorovic.fr:5060", []string{internal + "sip.todorovic.fr port 5060, wins", external + sip + ", never reached"}, []string{"passed over"}},
+		{"+internal-srv-wrong-port", []string{"--profile", "pidgin-sipe"}, 0, "TCP sip.todorovic.fr:5061", []string{"port 5060 passed over: refused", external + sip + ", wins"}, []string{"sipexternal"}},
+		{"+internal-srv-wrong-port", []string{"--profile", "phone-edition"}, 0, "TCP sip.todorovic.fr:5061", []string{"port 5060 passed over: refused", external + sip + ", wins"}, nil},
+		{"+sip-tcp-srv-closed", nil, 0, "TCP sip.todorovic.fr:5061", []string{tcp + "sip.todorovic.fr port 5060, never reached: Communicator 2007 R2 does not ask for it"}, nil},
+		{"+sip-tcp-srv-closed", []string{"--profile", "communicator-2007"}, 0, "TCP sip.todorovic.fr:5061", []string{"Communicator 2007 does not ask for it where SIP is allowed over TLS alone"}, nil},
+		{"+sip-tcp-srv-closed", []string{"--profile", "communicator-2007", "--transport", "tcp"}, 0, "TCP sip.todorovic.fr:5061", []string{tcp + "sip.todorovic.fr port 5060, never reached"}, []string{"does not ask"}},
+		{"+sip-port-refused", []string{"--profile", "pidgin-sipe"}, 6, "TCP sip.todorovic.fr:443", []string{internal + sip + ", port 5061 passed over: refused", "sipexternal.todorovic.fr: leads nowhere", "sip.todorovic.fr: 192.168.1.20, wins"}, nil},
+		{"+no-srv-records", []string{"--profile", "pidgin-sipe"}, 6, "TCP sip.todorovic.fr:443", []string{"lyncdiscoverinternal.todorovic.fr: leads nowhere; lyncdiscover.todorovic.fr: leads nowhere; " + internal + "no record"}, nil},
+		{"+no-srv-records", []string{"--profile", "phone-edition"}, 0, "TCP sip.todorovic.fr:5061", []string{"sipinternal.todorovic.fr.todorovic.adds: leads nowhere; sip.todorovic.fr: 192.168.1.20, wins"}, nil},
+		{"+split-dns", nil, 0, "TCP sip.todorovic.fr:5061", []string{"outside: " + internal + "no record; outside: " + external + sip + ", wins", "a client inside goes to " + sip + " at 192.168.1.20, one outside to " + sip + " at 203.0.113.20"}, nil},
+		{"+srv-target-of-ad-domain", nil, 0, "TCP ocs.todorovic.adds:5061", []string{"ocs.todorovic.adds is neither todorovic.fr nor directly below it: the client may refuse it unless its policy sets DisableStrictDNSNaming"}, nil},
+		{"+no-discovery", []string{"--manual", "ocs.todorovic.adds"}, 0, "TCP ocs.todorovic.adds:5061", []string{"the client is configured by hand with ocs.todorovic.adds:5061"}, []string{"sipinternal"}},
+		{"", []string{"--manual", "192.168.1.20"}, 5, "TCP 192.168.1.20:5061", []string{"by hand with 192.168.1.20:5061"}, nil},
+		{"+sip-tcp-srv-closed", []string{"--manual", "ocs.todorovic.adds", "--transport", "tcp"}, 3, "TCP ocs.todorovic.adds:5060", []string{"by hand with ocs.todorovic.adds:5060"}, nil},
+		{"+pool-host-missing", []string{"--manual", "ocs.todorovic.adds"}, 2, "TCP ocs.todorovic.adds:5061", []string{"by hand with ocs.todorovic.adds:5061"}, nil},
+	} {
+		s, code := signinJSON(t, "sip:alice@todorovic.fr", append([]string{"--lab", "todorovic" + c.lab}, c.args...)...)
+		first := s.Steps[0].Answer
+		if s.StoppedAt != c.stopped || s.Steps[2].Asked != c.connect {
+			t.Errorf("%s %v: exit %d, stopped at %d, connect %+v; %s", c.lab, c.args, code, s.StoppedAt, s.Steps[2], first)
+		}
+		for _, part := range c.says {
+			if !strings.Contains(first, part) {
+				t.Errorf("%s %v: %q is not in %q", c.lab, c.args, part, first)
+			}
+		}
+		for _, part := range c.silent {
+			if strings.Contains(first, part) {
+				t.Errorf("%s %v: %q is in %q", c.lab, c.args, part, first)
+			}
+		}
+		if pidgin := slices.Contains(c.args, "pidgin-sipe"); pidgin && s.UserSees != nil {
+			t.Errorf("%s %v: the user sees %+v, which is Communicator's", c.lab, c.args, s.UserSees)
+		}
+	}
+}
+
+// With clients that were told their server, a scan misses no record; nor is it blind to a server that they cannot find.
+func TestClientsConfiguredByHand(t *testing.T) {
+	t.Parallel()
+	for fault, want := range map[string]struct {
+		code  int
+		roots []string
+	}{
+		"no-discovery": {0, nil}, "pool-host-missing": {1, []string{"dns/pool-host:missing"}}, "sip-port-refused": {1, []string{"net/sip-port:refused"}},
+	} {
+		r, code := scanJSON(t, "--lab", "todorovic+"+fault, "--manual", "ocs.todorovic.adds")
+		if code != want.code || !slices.Equal(roots(r), want.roots) {
+			t.Errorf("%s: exit %d, roots %q", fault, code, roots(r))
+		}
+	}
+	for _, args := range [][]string{
+		{"signin", "sip:alice@todorovic.fr", "--lab", "todorovic", "--manual", "a b"}, {"scan", "--lab", "todorovic", "--manual", "ocs..adds/x"},
+		{"signin", "sip:alice@todorovic.fr", "--lab", "todorovic", "--profile", "lync"}, {"signin", "sip:alice@todorovic.fr", "--lab", "todorovic", "--transport", "udp"},
+	} {
+		if code, _, errs := call(t, args...); code != 2 || errs == "" {
+			t.Errorf("%v exits %d", args, code)
+		}
+	}
+}
+
 // A certificate that only the web server presents keeps nobody from signing in.
 func TestTheCertificateOfAnotherPortStopsNobody(t *testing.T) {
 	t.Parallel()

@@ -93,7 +93,7 @@ func sipAnswers(r *evidence.Reader, fqdn string) (bool, error) {
 	if err != nil || len(domains.List) == 0 {
 		return false, err
 	}
-	a, err := Register.Get(r, RegisterQuestion{Endpoint{fqdn, SIPPort}, domains.List[0]})
+	a, err := Register.Get(r, RegisterQuestion{Endpoint: Endpoint{fqdn, SIPPort}, Domain: domains.List[0]})
 	return err == nil && !a.NotSIP, err
 }
 

@@ -49,6 +49,8 @@ type Scope struct {
 	Before string `json:"before,omitempty"`
 	// CheckUsers are the SIP URIs of users to judge one by one.
 	CheckUsers []string `json:"checkUsers,omitempty"`
+	// Manual is the server, as HOST:PORT, with which the clients are configured by hand; empty: they find it in DNS.
+	Manual string `json:"manual,omitempty"`
 	// Proxy is the URL of the HTTP proxy through which revocation lists are fetched too.
 	Proxy string `json:"proxy,omitempty"`
 	// RootsGiven tells that --roots was given; Roots are those certificates in DER.
@@ -148,7 +150,7 @@ func fields(parts ...string) string {
 
 // All is every kind, for validation and for the catalogue.
 var All = []evidence.AnyKind{
-	ConfigScope, DNSAnswer, DNSLookup, Addresses, NetConnect, RootDSE, Search, Users, Directory, TLSHandshake, Register,
+	ConfigScope, DNSAnswer, DNSLookup, Addresses, NetConnect, RootDSE, Search, Users, Directory, TLSHandshake, Register, Options, NTLM, Redirected,
 	SystemAnchors, Anchors, ADDomain, DomainControllers, SIPDomains, Servers, ServerNames, Discovery, ServerPhase,
 	Forest, Controllers, Catalog, DomainReader, Masters, SchemaVersion, ForestSettings, Groups, PropertySetIDs, SecurityDescriptor,
 	ReplicaLinks, Neighbors, Pools, TrustedServers, ServiceAccounts, AllUsers, PublicKeys, HTTP,

@@ -266,7 +266,7 @@ func discoveredServers(r *evidence.Reader) (ServerList, error) {
 	}
 	l := ServerList{Source: "dns"}
 	for _, d := range domains.List {
-		q := DiscoveryQuestion{d, Inside}
+		q := DiscoveryQuestion{Domain: d, View: Inside}
 		w, err := Discovery.Get(r, q)
 		if err != nil {
 			return ServerList{}, err

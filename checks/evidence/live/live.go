@@ -16,6 +16,7 @@ import (
 	"ocsdoctor/checks/evidence/live/sipprobe"
 	"ocsdoctor/checks/evidence/live/systemroots"
 	"ocsdoctor/checks/evidence/live/tlsprobe"
+	"ocsdoctor/checks/evidence/live/winprobe"
 )
 
 // Options is what a source is made from.
@@ -25,6 +26,7 @@ type Options = env.Options
 type Source struct {
 	env  *env.Env
 	ldap *ldapprobe.Client
+	win  *winprobe.Client
 }
 
 // New makes the source of one run. The error says which --connect value is malformed.
@@ -33,7 +35,7 @@ func New(o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Source{env: e, ldap: ldapprobe.New(e)}, nil
+	return &Source{env: e, ldap: ldapprobe.New(e), win: winprobe.New(e)}, nil
 }
 
 // Hosts lists what was dialled so far as "host:port/proto", by logical name, sorted.
@@ -86,13 +88,22 @@ func (s *Source) ask(ctx context.Context, tr *env.Trace, req evidence.Request) (
 			return httpprobe.Fetch(ctx, s.env, tr, r, q)
 		}
 	case facts.RegisterQuestion:
-		if req.Kind == facts.Register {
+		switch req.Kind {
+		case facts.Register:
 			return sipprobe.Register(ctx, s.env, tr, r, q)
+		case facts.NTLM:
+			return sipprobe.NTLM(ctx, s.env, tr, r, q)
+		}
+	case facts.OptionsQuestion:
+		if req.Kind == facts.Options {
+			return sipprobe.Options(ctx, s.env, tr, r, q)
+		}
+	case facts.RegistryQuestion:
+		if req.Kind == facts.Registry {
+			return s.win.Registry(ctx, tr, r, q)
 		}
 	case facts.ServerQuestion:
 		return nil, notCollected(q.FQDN)
-	case facts.RegistryQuestion:
-		return nil, notCollected(q.Host)
 	case facts.EventsQuestion:
 		return nil, notCollected(q.Host)
 	case facts.FileQuestion:

@@ -3,14 +3,17 @@ package live
 import (
 	"bufio"
 	"crypto/tls"
+	"encoding/base64"
 	"io"
 	"net"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/facts"
+	"ocsdoctor/checks/evidence/sipauth"
 )
 
 // serveSIP answers the first request on a TLS connection with what answer writes.
@@ -155,5 +158,132 @@ func TestADomainCannotSmuggleHeaders(t *testing.T) {
 		if f := failure(t, err); f.Reason != evidence.NoTarget {
 			t.Errorf("%q: %+v", domain, f)
 		}
+	}
+}
+
+// serveRequests answers each request of a connection, over TLS or over TCP alone, with what answer gives.
+func serveRequests(t *testing.T, tcp bool, answer func(request string) string) string {
+	t.Helper()
+	handle := func(c net.Conn) {
+		r := bufio.NewReader(c)
+		for {
+			var b strings.Builder
+			for !strings.HasSuffix(b.String(), "\r\n\r\n") {
+				line, err := r.ReadString('\n')
+				if err != nil {
+					return
+				}
+				b.WriteString(line)
+			}
+			_, _ = io.WriteString(c, answer(b.String()))
+		}
+	}
+	if tcp {
+		return listen(t, handle)
+	}
+	config := &tls.Config{Certificates: []tls.Certificate{keyPair(t, ecKey(t), named("ocs.d"), nil)}}
+	return serveTLS(t, config, func(c *tls.Conn) { handle(c) })
+}
+
+func sipRig(t *testing.T, addr string, port int) *rig {
+	t.Helper()
+	return newRig(t, t.Context(), Options{
+		Connect: []string{facts.JoinHostPort("ocs.d", port) + "=" + addr},
+		Scope:   facts.Scope{UserAgent: "UCCAPI/3.5.6907.0 OC/3.5.6907.0 (Microsoft Office Communicator 2007 R2)"},
+	}).patient()
+}
+
+func TestRegisterAndOptionsOverTCP(t *testing.T) {
+	t.Parallel()
+	at := facts.Endpoint{Host: "ocs.d", Port: facts.SIPTCPPort}
+	asked := make(chan string, 2)
+	g := sipRig(t, serveRequests(t, true, func(request string) string {
+		asked <- request
+		return "SIP/2.0 200 OK\r\nServer: RTC/3.5\r\n\r\n"
+	}), at.Port)
+	a, err := facts.Register.Get(g.reader(), facts.RegisterQuestion{Endpoint: at, Domain: "todorovic.fr", TCP: true})
+	if err != nil || a.Status != 200 {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	if q := <-asked; !strings.Contains(q, "\r\nVia: SIP/2.0/TCP 127.") || !strings.Contains(q, ";transport=tcp;") {
+		t.Errorf("asked %q", q)
+	}
+	a, err = facts.Options.Get(g.reader(), facts.OptionsQuestion{Endpoint: at, TCP: true})
+	if err != nil || a.Header("Server") != "RTC/3.5" {
+		t.Fatalf("%+v, %v", a, err)
+	}
+	if q := <-asked; !strings.HasPrefix(q, "OPTIONS sip:ocs.d SIP/2.0\r\n") || !strings.Contains(q, "\r\nCSeq: 1 OPTIONS\r\n") || strings.Contains(q, "Event:") {
+		t.Errorf("asked %q", q)
+	}
+}
+
+func TestSIPOverTCPNeedsAPortThatIsOpen(t *testing.T) {
+	t.Parallel()
+	g := sipRig(t, closedPort(t), facts.SIPTCPPort)
+	_, err := facts.Options.Get(g.reader(), facts.OptionsQuestion{Endpoint: facts.Endpoint{Host: "ocs.d", Port: facts.SIPTCPPort}, TCP: true})
+	if f := failure(t, err); f.Reason != evidence.NoTarget || f.Root.String() != "net.connect(ocs.d:5060)" {
+		t.Errorf("%+v", f)
+	}
+}
+
+func TestOptionsOverTLS(t *testing.T) {
+	t.Parallel()
+	g := sipRig(t, serveRequests(t, false, func(string) string { return "SIP/2.0 405 Method Not Allowed\r\n\r\n" }), facts.SIPPort)
+	if a, err := facts.Options.Get(g.reader(), facts.OptionsQuestion{Endpoint: front}); err != nil || a.Status != 405 {
+		t.Errorf("%+v, %v", a, err)
+	}
+}
+
+// ntlmServer asks for NTLM, and answers the empty token with what is given.
+func ntlmServer(t *testing.T, second string, asked chan<- string) string {
+	return serveRequests(t, false, func(request string) string {
+		if !strings.Contains(request, "\r\nAuthorization: ") {
+			return "SIP/2.0 401 Unauthorized\r\nWWW-Authenticate: NTLM realm=\"SIP Communications Service\", targetname=\"a\\\"b.d\", version=4\r\n\r\n"
+		}
+		asked <- request
+		return second
+	})
+}
+
+func TestTheChallengeOfNTLM(t *testing.T) {
+	t.Parallel()
+	at := time.Date(2026, 11, 28, 1, 2, 3, 0, time.UTC)
+	message := sipauth.Challenge{
+		Flags: 0xE29882F3, NetBIOSDomain: "TODOROVIC", NetBIOSComputer: "OCS", DNSDomain: "Todorovic.adds", DNSComputer: "OCS.todorovic.adds", Forest: "todorovic.adds.",
+		Time: at, Version: sipauth.Version{Major: 6, Minor: 1, Build: 7601, Revision: 15},
+	}.Bytes()
+	asked := make(chan string, 1)
+	g := sipRig(t, ntlmServer(t, "SIP/2.0 401 Unauthorized\r\nWWW-Authenticate: NTLM opaque=\"01\", gssapi-data=\""+base64.StdEncoding.EncodeToString(message)+"\"\r\n\r\n", asked), facts.SIPPort)
+	i, err := facts.NTLM.Get(g.reader(), facts.RegisterQuestion{Endpoint: front, Domain: "todorovic.fr"})
+	if err != nil || i.Problem != "" || !i.Has("128") || i.Has("REQUEST_TARGET") || i.NetBIOSDomain != "TODOROVIC" || i.NetBIOSComputer != "OCS" ||
+		i.DNSDomain != "todorovic.adds" || i.DNSComputer != "ocs.todorovic.adds" || i.Forest != "todorovic.adds" || i.Windows != "6.1.7601" ||
+		i.Time == nil || !i.Time.Equal(at) || i.Asked.IsZero() || string(i.Raw) != string(message) {
+		t.Errorf("%+v, %v", i, err)
+	}
+	want := "\r\nAuthorization: NTLM qop=\"auth\", realm=\"SIP Communications Service\", targetname=\"a\\\"b.d\", version=4, gssapi-data=\"\"\r\n"
+	if q := <-asked; !strings.Contains(q, want) || !strings.Contains(q, "\r\nCSeq: 2 REGISTER\r\n") {
+		t.Errorf("asked %q", q)
+	}
+}
+
+// What is no challenge is said in words, and is a value.
+func TestNoChallengeOfNTLM(t *testing.T) {
+	t.Parallel()
+	for second, problem := range map[string]string{
+		"SIP/2.0 403 Forbidden\r\n\r\n":                                                   "the answer to the first token of NTLM holds no challenge: 403 Forbidden",
+		"SIP/2.0 401 Unauthorized\r\nWWW-Authenticate: NTLM realm=\"a\"\r\n\r\n":          "the answer to the first token of NTLM holds no challenge: 401 Unauthorized",
+		"SIP/2.0 401 Unauthorized\r\nWWW-Authenticate: NTLM gssapi-data=\"?\"\r\n\r\n":    "the challenge of NTLM is not in base64",
+		"SIP/2.0 401 Unauthorized\r\nWWW-Authenticate: NTLM gssapi-data=\"TlRM\"\r\n\r\n": "the challenge cannot be read: it is no NTLM message",
+		"HTTP/1.1 400 Bad Request\r\n\r\n":                                                "the answer to the first token of NTLM holds no challenge: something that is not SIP",
+	} {
+		g := sipRig(t, ntlmServer(t, second, make(chan string, 1)), facts.SIPPort)
+		if i, err := facts.NTLM.Get(g.reader(), facts.RegisterQuestion{Endpoint: front, Domain: "todorovic.fr"}); err != nil || i.Problem != problem {
+			t.Errorf("%q: %+v, %v", second, i, err)
+		}
+	}
+	g := sipRig(t, serveRequests(t, false, func(string) string { return "SIP/2.0 401 Unauthorized\r\nWWW-Authenticate: Digest realm=\"a\"\r\n\r\n" }), facts.SIPPort)
+	_, err := facts.NTLM.Get(g.reader(), facts.RegisterQuestion{Endpoint: front, Domain: "todorovic.fr"})
+	if f := failure(t, err); f.Reason != evidence.NoTarget || f.Detail != "ocs.d:5061 offers no NTLM" || f.Root.Kind != "sip.register" {
+		t.Errorf("%+v", f)
 	}
 }

@@ -57,6 +57,10 @@ type Env struct {
 	addresses map[string]*address
 	contacted map[string]bool
 	reached   map[facts.Endpoint]Target
+
+	// gate lets one proof of the account through at a time; refused, which it guards, is set once one was refused.
+	gate    chan struct{}
+	refused *evidence.Failure
 }
 
 // Options is what an Env is made from.
@@ -83,6 +87,7 @@ func New(o Options) (*Env, error) {
 		Budgets: Budgets{DNSAttempt, ConnectBudget, ExchangeBudget, FetchBudget},
 		scope:   o.Scope, password: o.Password, keytab: o.Keytab, tickets: o.TicketCache, connect: connect, lab: o.Lab,
 		addresses: map[string]*address{}, contacted: map[string]bool{}, reached: map[facts.Endpoint]Target{},
+		gate: make(chan struct{}, 1),
 	}, nil
 }
 

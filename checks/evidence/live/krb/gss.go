@@ -260,3 +260,11 @@ func hmacMD5(key, b []byte) []byte {
 	h.Write(b)
 	return h.Sum(nil)
 }
+
+// SessionKey is the key that the two sides now share, for a protocol that signs by itself, such as SMB ([MS-SMB2] 3.2.5.3.1): its first
+// 16 bytes, or as many zeros after it.
+func (c *Context) SessionKey() []byte {
+	key := make([]byte, 16)
+	copy(key, c.key.KeyValue)
+	return key
+}

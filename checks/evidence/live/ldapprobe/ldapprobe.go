@@ -41,15 +41,11 @@ type Client struct {
 
 	mu       sync.Mutex
 	sessions map[facts.Endpoint]*session
-	// gate lets one bind through at a time, so that a wrong password is known before it could be sent to a second
-	// domain controller; refused, which the gate guards, is set once it was.
-	gate    chan struct{}
-	refused *evidence.Failure
 }
 
 // New makes the access of one run.
 func New(e *env.Env) *Client {
-	return &Client{env: e, sessions: map[facts.Endpoint]*session{}, gate: make(chan struct{}, 1)}
+	return &Client{env: e, sessions: map[facts.Endpoint]*session{}}
 }
 
 // rootAttributes are what is asked of the rootDSE ([MS-ADTS] 3.1.1.3.2). They are named because

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"io"
 	"net"
-	"net/netip"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,67 +15,9 @@ import (
 	"github.com/go-ldap/ldap/v3"
 
 	"ocsdoctor/checks/evidence"
-	"ocsdoctor/checks/evidence/facts"
 	"ocsdoctor/checks/evidence/live/env"
 	"ocsdoctor/checks/evidence/live/krb"
 )
-
-// account is who asks for tickets. The realm of DOMAIN\user is taken to be the AD domain. The error is a failure.
-func (c *Client) account(dc string) (*krb.Account, error) {
-	scope := c.env.Scope()
-	a := &krb.Account{Principal: scope.LDAPUser, Password: c.env.Password()}
-	var err error
-	switch {
-	case scope.Kerberos:
-		a.Cache, err = krb.ReadCache(c.env.TicketCache())
-	case scope.Keytab:
-		a.Keytab, err = krb.ReadKeytab(c.env.Keytab())
-	case strings.ContainsAny(a.Principal, "=@"):
-		name, realm, ok := strings.Cut(a.Principal, "@")
-		a.Principal = name + "@" + strings.ToUpper(realm)
-		if !ok {
-			err = errors.New("the account is given as a DN, which Kerberos does not take")
-		}
-	default:
-		_, name, ok := strings.Cut(a.Principal, `\`)
-		if !ok {
-			name = a.Principal
-		}
-		domain := scope.ADDomain
-		if domain == "" {
-			domain = facts.Parent(dc)
-		}
-		a.Principal = name + "@" + strings.ToUpper(domain)
-	}
-	if _, address := netip.ParseAddr(dc); err == nil && address == nil {
-		err = errors.New("Kerberos takes the domain controller's name, not its address " + dc)
-	}
-	if err != nil {
-		return nil, evidence.FailAt(evidence.NotConfigured, err.Error(), scopeKey)
-	}
-	return a, nil
-}
-
-// findKDCs looks for KDCs of the realms that a ticket for the domain controller may take: the account's, the domain
-// controller's, and that of the AD domain, over which the tree of trusts leads.
-func (c *Client) findKDCs(r *evidence.Reader, s *session, a *krb.Account) error {
-	s.realms = []string{a.Realm()}
-	for _, domain := range []string{facts.Parent(s.endpoint.Host), c.env.Scope().ADDomain} {
-		if realm := strings.ToUpper(domain); realm != "" && !slices.Contains(s.realms, realm) {
-			s.realms = append(s.realms, realm)
-		}
-	}
-	for _, realm := range s.realms {
-		k, ok, err := krb.FindKDC(c.env, r, realm, s.endpoint.Host)
-		if err != nil {
-			return err
-		}
-		if ok {
-			s.kdcs = append(s.kdcs, k)
-		}
-	}
-	return nil
-}
 
 // signed binds with Kerberos without TLS; what follows is signed.
 func (c *Client) signed(ctx context.Context, tr *env.Trace, s *session, target env.Target, a *krb.Account) error {
@@ -92,7 +33,7 @@ func (c *Client) gssapi(ctx context.Context, tr *env.Trace, s *session, a *krb.A
 	t, refused, err := krb.GetTicket(ctx, c.env, tr, *a, s.kdcs, "ldap/"+s.endpoint.Host)
 	switch {
 	case refused != "":
-		return c.refuse(refused)
+		return c.env.Refuse(refused)
 	case err != nil:
 		return err
 	}
@@ -305,7 +246,7 @@ func (c *Client) ntlm(ctx context.Context, tr *env.Trace, s *session) error {
 			return f
 		}
 		if answer.ResultCode == ldap.LDAPResultInvalidCredentials {
-			return c.refuse(refusal(answer))
+			return c.env.Refuse(refusal(answer))
 		}
 		return evidence.Fail(evidence.Denied, s.endpoint.String()+" does not take the bind with NTLM: "+resultName(answer.ResultCode))
 	})

@@ -59,13 +59,6 @@ func (c *Client) session(ep facts.Endpoint) *session {
 	return s
 }
 
-// accountKey names the account: the root of every search that was not made because it is refused.
-func accountKey(user string) evidence.Key {
-	return evidence.Key{Kind: accountKind, Query: strings.ToValidUTF8(user, "\uFFFD")}
-}
-
-const accountKind = "ldap.account"
-
 // open makes the session ready, once. The caller has the turn.
 func (c *Client) open(ctx context.Context, tr *env.Trace, r *evidence.Reader, s *session) error {
 	if !s.opened {
@@ -131,10 +124,10 @@ func (c *Client) start(ctx context.Context, tr *env.Trace, r *evidence.Reader, s
 	scope := c.env.Scope()
 	var account *krb.Account
 	if scope.Kerberos || scope.Keytab {
-		if account, err = c.account(s.endpoint.Host); err != nil {
+		if account, err = krb.NewAccount(c.env, s.endpoint.Host); err != nil {
 			return err
 		}
-		if err := c.findKDCs(r, s, account); err != nil {
+		if s.realms, s.kdcs, err = krb.FindKDCs(c.env, r, *account, s.endpoint.Host); err != nil {
 			return err
 		}
 	}
@@ -253,15 +246,15 @@ func (c *Client) withoutTLS(ctx context.Context, tr *env.Trace, r *evidence.Read
 	host, port := s.endpoint.Host, strconv.Itoa(s.tlsEndpoint().Port)
 	missing := host + " offers TLS neither with StartTLS nor on port " + port
 	var f *evidence.Failure
-	if account, err := c.account(host); errors.As(err, &f) {
+	if account, err := krb.NewAccount(c.env, host); errors.As(err, &f) {
 		tr.Log("Kerberos: " + f.Detail)
-	} else if err := c.findKDCs(r, s, account); err != nil {
+	} else if s.realms, s.kdcs, err = krb.FindKDCs(c.env, r, *account, s.endpoint.Host); err != nil {
 		return err
 	} else if len(s.kdcs) == 0 {
 		missing += ", no KDC of " + text(account.Realm()) + " answers"
 	} else {
 		err := c.signed(ctx, tr, s, target, account)
-		if err == nil || ctx.Err() != nil || c.isRefused(err) || !errors.As(err, &f) {
+		if err == nil || ctx.Err() != nil || env.IsRefused(err) || !errors.As(err, &f) {
 			return err
 		}
 		tr.Log("Kerberos: " + f.Detail)
@@ -334,41 +327,13 @@ func startTLS(ctx context.Context, conn net.Conn) (how string, err error) {
 	return "", nil
 }
 
-// bind proves who asks, in one way. Only one bind is on at a time in a run, and none follows a refused one.
+// bind proves who asks, in one way.
 func (c *Client) bind(ctx context.Context, tr *env.Trace, s *session, way func(context.Context, *env.Trace, *session) error) error {
-	select {
-	case c.gate <- struct{}{}:
-		defer func() { <-c.gate }()
-	case <-ctx.Done():
-		s.link.close()
-		return env.Ended(ctx)
-	}
-	if c.refused != nil {
-		s.link.close()
-		return c.refused
-	}
-	err := way(ctx, tr, s)
+	err := c.env.Prove(ctx, func() error { return way(ctx, tr, s) })
 	if err != nil {
 		s.link.close()
 	}
 	return err
-}
-
-// isRefused tells whether an error is that of the refused account.
-func (c *Client) isRefused(err error) bool {
-	var f *evidence.Failure
-	return errors.As(err, &f) && f.Root.Kind == accountKind
-}
-
-// refuse takes note that the account is refused, and why. The caller has the gate.
-func (c *Client) refuse(why string) *evidence.Failure {
-	scope := c.env.Scope()
-	whose := "--user"
-	if scope.Kerberos {
-		whose = "the ticket cache"
-	}
-	c.refused = evidence.FailAt(evidence.Denied, "the account of "+whose+" is refused: "+why, accountKey(scope.LDAPUser))
-	return c.refused
 }
 
 // talk has one exchange on the session's connection and judges how it ended. A result code is for verdict to judge.
@@ -394,7 +359,7 @@ func (c *Client) simple(ctx context.Context, tr *env.Trace, s *session) error {
 		if f := notTaken(s.endpoint, answer.ResultCode); f != nil {
 			return f
 		}
-		return c.refuse(refusal(answer))
+		return c.env.Refuse(refusal(answer))
 	})
 	if err == nil {
 		tr.Log("bind: accepted")
