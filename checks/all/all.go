@@ -9,16 +9,18 @@ import (
 	"ocsdoctor/checks/account"
 	"ocsdoctor/checks/ad"
 	"ocsdoctor/checks/dns"
+	"ocsdoctor/checks/host"
 	"ocsdoctor/checks/iis"
 	"ocsdoctor/checks/net"
 	"ocsdoctor/checks/pki"
+	"ocsdoctor/checks/service"
 	"ocsdoctor/checks/setup"
 	"ocsdoctor/checks/signin"
 )
 
 // Checks are all checks in the order of their ids.
 func Checks() []*checks.Check {
-	out := slices.Concat(account.Checks(), ad.Checks(), dns.Checks(), iis.Checks(), net.Checks(), pki.Checks(), setup.Checks(), signin.Checks())
+	out := slices.Concat(account.Checks(), ad.Checks(), dns.Checks(), iis.Checks(), net.Checks(), pki.Checks(), setup.Checks(), host.Checks(), service.Checks(), signin.Checks())
 	slices.SortFunc(out, func(a, b *checks.Check) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }

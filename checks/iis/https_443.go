@@ -33,6 +33,8 @@ var (
 		Tag:      "no-handshake",
 		Severity: checks.Error,
 		Text:     "{endpoint} accepts the connection and completes no TLS handshake: {problem}",
+		// IIS speaks TLS through the same Schannel.
+		ExplainedBy: []string{"host/schannel-protocols:tls10-disabled", "host/schannel-protocols:no-cipher"},
 	}
 	nameMismatch = &checks.Message{
 		Tag:      "name-mismatch",

@@ -14,20 +14,24 @@ import (
 var wrongHost = []string{"dns/sip-host:wrong-address", "dns/sip-tls-srv:wildcard", "dns/sip-tls-srv:final-dot", "dns/sip-internal-tls-srv:final-dot",
 	"dns/split-views:inside-leads-out"}
 
+// frontEndDown explains that nothing listens on the server: the service that would does not run.
+var frontEndDown = []string{"service/front-end:stopped", "service/front-end:logon-failed", "service/front-end:evaluation-expired",
+	"service/front-end:database-mismatch", "service/front-end:no-certificate", "service/front-end:pending", "service/front-end:disabled", "service/front-end:missing"}
+
 var (
 	refused = &checks.Message{
 		Tag:         "refused",
 		Severity:    checks.Critical,
 		Text:        "{endpoint} refuses the connection: the host is up and nothing listens on the port, or a firewall rejects it",
 		Identity:    []string{"endpoint"},
-		ExplainedBy: wrongHost,
+		ExplainedBy: slices.Concat(wrongHost, frontEndDown),
 	}
 	noAnswer = &checks.Message{
 		Tag:         "no-answer",
 		Severity:    checks.Critical,
 		Text:        "{endpoint} does not answer ({result} at {address}): the host is down, or a firewall stands between",
 		Identity:    []string{"endpoint"},
-		ExplainedBy: wrongHost,
+		ExplainedBy: slices.Concat(wrongHost, []string{"host/firewall:no-rules"}),
 	}
 )
 

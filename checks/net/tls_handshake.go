@@ -3,6 +3,7 @@ package net
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"strings"
 
 	"ocsdoctor/checks"
@@ -10,20 +11,23 @@ import (
 	"ocsdoctor/checks/evidence/facts"
 )
 
+// schannelOff explains that no version of TLS is spoken, or no suite is left to agree on.
+var schannelOff = []string{"host/schannel-protocols:tls10-disabled", "host/schannel-protocols:no-cipher"}
+
 var (
 	fails = &checks.Message{
 		Tag:         "fails",
 		Severity:    checks.Critical,
 		Text:        "{endpoint} accepts the connection and completes no TLS handshake: the server {problem}",
 		Identity:    []string{"endpoint"},
-		ExplainedBy: wrongHost,
+		ExplainedBy: slices.Concat(wrongHost, schannelOff),
 	}
 	onlySSL3 = &checks.Message{
 		Tag:         "only-ssl-3",
 		Severity:    checks.Error,
 		Text:        "{endpoint} speaks SSL 3.0 and no version of TLS, on which SIP and OCS rest",
 		Identity:    []string{"endpoint"},
-		ExplainedBy: wrongHost,
+		ExplainedBy: slices.Concat(wrongHost, schannelOff),
 	}
 	onlyOldSuites = &checks.Message{
 		Tag:         "only-old-suites",
