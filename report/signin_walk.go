@@ -201,14 +201,11 @@ func certificateSays(h facts.Handshake, host string, now time.Time) (says []stri
 
 func (w *signInWalk) register() {
 	st := SignInStep{What: "ask to register", Asked: "REGISTER sip:" + w.domain + " without credentials", Outcome: StepOK, sees: seesIncorrect}
-	switch {
-	case w.plain && w.end == "":
-		st.Outcome, st.NotTried = StepNotTried, "this version asks to register over TLS alone"
-	case w.end == "":
+	if w.end == "" {
 		a, e, err := ask(w, func(e facts.Endpoint) (facts.SIPAnswer, error) {
-			return facts.Register.Get(w.r, facts.RegisterQuestion{Endpoint: e, Domain: w.domain})
+			return facts.Register.Get(w.r, facts.RegisterQuestion{Endpoint: e, Domain: w.domain, TCP: w.plain})
 		})
-		st.rests = []evidence.Key{facts.Register.Key(facts.RegisterQuestion{Endpoint: e, Domain: w.domain})}
+		st.rests = []evidence.Key{facts.Register.Key(facts.RegisterQuestion{Endpoint: e, Domain: w.domain, TCP: w.plain})}
 		if e != w.at {
 			st.Asked += ", recorded as " + e.String()
 		}

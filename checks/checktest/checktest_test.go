@@ -202,7 +202,7 @@ func TestParseCasesRejects(t *testing.T) {
 		"a list unknown":                {head + "-- a/http.fetch(http://ca/ direct \"\") --\n{\"body\": \"@crl list\"}\n", `no list "list" is made`},
 		"a list unknown in a directory": {head + "-- a/directory --\ndn: CN=a\ncertificateRevocationList: @crl list\n", `no list "list" is made`},
 		"a list of nobody":              {head + "-- a/lists --\n" + `[{"name": "list", "issuer": "ca"}]` + "\n", `its issuer "ca" is not made`},
-		"a folder without a manifest":   {head + "-- a/host(ocs.d)/manifest.txt --\nnothing\n", "host(ocs.d): manifest.txt: it has no line collect="},
+		"a manifest that is none":       {head + "-- a/host(ocs.d)/manifest.txt --\nregistry=perhaps registry.reg HKLM\n", `host(ocs.d): manifest.txt: line 11: "perhaps" is no exit code`},
 		"a time that is none":           {head + "-- a/host(ocs.d)/registry.reg --\n{{low \"soon\"}}\n", "host(ocs.d): "},
 		"no time":                       {head + "-- a/now --\nyesterday\n", "parsing time"},
 	} {

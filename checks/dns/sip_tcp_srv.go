@@ -72,8 +72,8 @@ func tcpDefect(p *checks.Pass, rr facts.Record) (why string, cite evidence.Key, 
 		return "", cite, err
 	case len(a.Addresses) == 0:
 		return a.Absence(), cite, nil
-	case rr.Port != facts.TCPPort:
-		return fmt.Sprintf("SIP without TLS is on port %d", facts.TCPPort), cite, nil
+	case rr.Port != facts.SIPTCPPort:
+		return fmt.Sprintf("SIP without TLS is on port %d", facts.SIPTCPPort), cite, nil
 	}
 	e := facts.Endpoint{Host: rr.Target, Port: rr.Port}
 	c, err := facts.NetConnect.Get(p.Facts, e)

@@ -3,6 +3,7 @@ package signin
 import (
 	"cmp"
 	"errors"
+	"slices"
 	"strings"
 
 	"ocsdoctor/checks"
@@ -39,6 +40,19 @@ var (
 		// 503 with ms-diagnostics 5000: the Front-End waits for applications of its own.
 		ExplainedBy: []string{"service/front-end:pending", "service/applications:host-stopped", "service/applications:host-logon-failed"},
 	}
+	redirectLoop = &checks.Message{
+		Tag:      "redirect-loop",
+		Severity: checks.Critical,
+		Text:     "{endpoint} sends a client that signs in to {domain} on to {next}, and {why}",
+		Identity: []string{"domain"},
+	}
+	redirectDead = &checks.Message{
+		Tag:         "redirect-dead",
+		Severity:    checks.Critical,
+		Text:        "{endpoint} sends a client that signs in to {domain} on to {next}, where nobody can sign in: {why}",
+		Identity:    []string{"domain"},
+		ExplainedBy: []string{"net/sip-port", "dns/pool-host"},
+	}
 )
 
 var _ = register(&checks.Check{
@@ -47,8 +61,8 @@ var _ = register(&checks.Check{
 	Scope:    checks.ScopeServer,
 	Phases:   checks.PostInstall,
 	After:    checks.Services,
-	Needs:    []evidence.AnyKind{facts.SIPDomains, facts.Register},
-	Messages: []*checks.Message{noScheme, ntlmOnly, kerberosOnly, notSIP, refused},
+	Needs:    []evidence.AnyKind{facts.SIPDomains, facts.Redirected, facts.ServerNames},
+	Messages: []*checks.Message{noScheme, ntlmOnly, kerberosOnly, notSIP, refused, redirectLoop, redirectDead},
 	Run: func(p *checks.Pass) error {
 		domains, err := facts.SIPDomains.Get(p.Facts, evidence.None{})
 		if err != nil {
@@ -61,10 +75,10 @@ var _ = register(&checks.Check{
 		for _, d := range domains.List {
 			questions = append(questions, question(p, d))
 		}
-		answers, errs := evidence.GetAll(p.Facts, facts.Register, questions)
-		for i, d := range domains.List {
+		ends, errs := evidence.GetAll(p.Facts, facts.Redirected, questions)
+		for i, d := range ends {
 			if errs[i] == nil {
-				judge(p, d, answers[i])
+				errs[i] = judge(p, d)
 			}
 		}
 		return errors.Join(errs...)
@@ -76,16 +90,55 @@ func question(p *checks.Pass, domain string) facts.RegisterQuestion {
 }
 
 // judge reports what is wrong with the answer to a sign-in to one SIP domain. The schemes are the server's and the same for
-// every domain: such a finding has no domain in its identity, so that it appears once.
-func judge(p *checks.Pass, domain string, a facts.SIPAnswer) {
-	msg := verdict(a)
-	if msg == nil {
-		return
+// every domain: such a finding has no domain in its identity, so that it appears once. To be sent on to another server is usual, for a
+// Director does nothing else; that one is judged here unless it is judged by itself.
+func judge(p *checks.Pass, d facts.Redirection) error {
+	switch {
+	case d.ProblemKind == facts.RedirectLoop || d.ProblemKind == facts.RedirectLong:
+		reportRedirect(p, redirectLoop, d)
+		return nil
+	case d.ProblemKind == facts.RedirectDead:
+		reportRedirect(p, redirectDead, d)
+		return nil
 	}
-	q := question(p, domain)
-	p.Report(msg, []evidence.Key{facts.Register.Key(q)},
-		checks.A("endpoint", q.Endpoint), checks.A("server", p.Subject.Name), checks.A("domain", domain), checks.A("schemes", schemes(a)),
-		checks.A("status", a.Status), checks.A("phrase", a.Phrase), checks.A("diagnostics", diagnostics(a)))
+	asked := d.End
+	if d.ProblemKind == facts.RedirectEmpty {
+		asked = d.Hops[len(d.Hops)-1]
+	}
+	msg := verdict(d.Answer)
+	if msg == nil {
+		return nil
+	}
+	if asked.Endpoint.Host != p.Subject.Name {
+		names, err := facts.ServerNames.Get(p.Facts, evidence.None{})
+		if err != nil || slices.Contains(names.List, asked.Endpoint.Host) {
+			return err
+		}
+	}
+	p.Report(msg, []evidence.Key{facts.Register.Key(asked)},
+		checks.A("endpoint", asked.Endpoint), checks.A("server", asked.Endpoint.Host), checks.A("domain", asked.Domain), checks.A("schemes", schemes(d.Answer)),
+		checks.A("status", d.Answer.Status), checks.A("phrase", d.Answer.Phrase), checks.A("diagnostics", diagnostics(d.Answer)))
+	return nil
+}
+
+// reportRedirect reports a redirect that leads to no server, with all servers on the way.
+func reportRedirect(p *checks.Pass, m *checks.Message, d facts.Redirection) {
+	var cites []evidence.Key
+	var way []string
+	for i, h := range d.Hops {
+		cites = append(cites, facts.Register.Key(h))
+		if i > 0 {
+			way = append(way, h.Endpoint.String())
+		}
+	}
+	if !slices.Contains(cites, d.Root) {
+		cites = append(cites, d.Root)
+	}
+	if d.ProblemKind == facts.RedirectDead || len(way) == 0 {
+		way = append(way, d.End.Endpoint.String())
+	}
+	p.Report(m, cites, checks.A("endpoint", d.Hops[0].Endpoint), checks.A("server", p.Subject.Name), checks.A("domain", d.End.Domain),
+		checks.A("next", strings.Join(way, ", then ")), checks.A("target", d.End.Endpoint.Host), checks.A("why", d.Problem))
 }
 
 // verdict is nil for a healthy answer: a challenge with both schemes, or a 200 that asks for nothing.
@@ -117,9 +170,9 @@ func schemes(a facts.SIPAnswer) string {
 	return cmp.Or(strings.Join(names, ", "), "no scheme")
 }
 
-// diagnostics is the server's own reason (TechNet bb964037), which outside parties get under another name.
+// diagnostics is the server's own reason in words.
 func diagnostics(a facts.SIPAnswer) string {
-	if d := cmp.Or(a.Header("ms-diagnostics"), a.Header("ms-diagnostics-public")); d != "" {
+	if d := a.Diagnostics(); d != "" {
 		return "ms-diagnostics: " + d
 	}
 	return "no ms-diagnostics header"

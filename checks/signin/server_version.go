@@ -2,6 +2,7 @@ package signin
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"ocsdoctor/checks"
@@ -27,7 +28,7 @@ var _ = register(&checks.Check{
 	Scope:    checks.ScopeServer,
 	Phases:   checks.PostInstall,
 	After:    checks.Services,
-	Needs:    []evidence.AnyKind{facts.SIPDomains, facts.Register},
+	Needs:    []evidence.AnyKind{facts.SIPDomains, facts.Register, facts.Options},
 	Messages: []*checks.Message{otherVersion},
 	Run: func(p *checks.Pass) error {
 		answers, err := registrations(p)
@@ -36,17 +37,43 @@ var _ = register(&checks.Check{
 			product, isR2, told := presentedAs(a.answer)
 			judged = judged || told
 			if told && !isR2 {
-				p.Report(otherVersion, []evidence.Key{facts.Register.Key(a.question)}, checks.A("endpoint", a.question.Endpoint),
-					checks.A("server", p.Subject.Name), checks.A("product", product))
+				reportVersion(p, facts.Register.Key(a.question), product)
 				break // the server is the same for every SIP domain
 			}
 		}
-		if !judged && err == nil {
-			return checks.NotApplicable("the answer to a sign-in does not tell the version of the server")
+		if judged || err != nil || !slices.ContainsFunc(answers, func(a registration) bool { return !a.answer.NotSIP }) {
+			if !judged && err == nil {
+				return notTold
+			}
+			return err
 		}
-		return err
+		return judgeOptions(p)
 	},
 })
+
+var notTold = checks.NotApplicable("the server does not tell its version")
+
+// judgeOptions asks a server that refuses sign-ins, or sends them on, in another way.
+func judgeOptions(p *checks.Pass) error {
+	q := facts.OptionsQuestion{Endpoint: facts.Endpoint{Host: p.Subject.Name, Port: facts.SIPPort}}
+	a, err := facts.Options.Get(p.Facts, q)
+	if err != nil {
+		return err
+	}
+	product, isR2, told := presentedAs(a)
+	switch {
+	case !told:
+		return notTold
+	case !isR2:
+		reportVersion(p, facts.Options.Key(q), product)
+	}
+	return nil
+}
+
+func reportVersion(p *checks.Pass, cite evidence.Key, product string) {
+	p.Report(otherVersion, []evidence.Key{cite}, checks.A("endpoint", facts.Endpoint{Host: p.Subject.Name, Port: facts.SIPPort}),
+		checks.A("server", p.Subject.Name), checks.A("product", product))
+}
 
 // products are those known by the Server field.
 var products = map[string]string{

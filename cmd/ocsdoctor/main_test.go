@@ -69,9 +69,56 @@ func roots(r *report.Report) []string {
 	return out
 }
 
+// asWritten is the deployment that the seed article builds.
+const asWritten = "todorovic-as-written"
+
+// What the seed article builds works: a user signs in, his example without a mailbox too, and a scan gates nothing. It is told of the one
+// thing that the article does without, and of nothing else that a healthy deployment is not told of.
+func TestTheSeedArticleBuildsWhatWorks(t *testing.T) {
+	t.Parallel()
+	tags := func(r *report.Report) map[string]string {
+		m := map[string]string{}
+		for _, f := range r.Findings() {
+			m[f.Result.Check+":"+f.Tag] = f.Severity
+		}
+		return m
+	}
+	r, code := scanJSON(t, "--lab", asWritten)
+	if code != 0 || r.Verdict != "pass" || len(r.Missing) > 0 || !slices.Equal(roots(r), []string{"dns/sip-internal-tls-srv:missing"}) {
+		t.Errorf("exit %d, verdict %s, roots %q, missing %+v", code, r.Verdict, roots(r), r.Missing)
+	}
+	healthy, _ := scanJSON(t, "--lab", "todorovic")
+	more := tags(r)
+	for tag := range tags(healthy) {
+		if more[tag] != "notice" {
+			t.Errorf("%s, of the healthy deployment, is %q here", tag, more[tag])
+		}
+		delete(more, tag)
+	}
+	if len(more) != 1 || more["dns/sip-internal-tls-srv:missing"] != "warning" {
+		t.Errorf("findings beyond those of a healthy deployment: %v", more)
+	}
+	for _, user := range []string{"sip:alice@todorovic.fr", "sip:no.mail@todorovic.fr"} {
+		s, code := signinJSON(t, user, "--lab", asWritten)
+		challenge := s.Steps[5]
+		if code != 0 || s.StoppedAt != 0 || challenge.Outcome != report.StepOK || !strings.Contains(challenge.Answer, "NTLM ocs.todorovic.adds") {
+			t.Errorf("%s: exit %d, stopped at %d, %+v", user, code, s.StoppedAt, challenge)
+		}
+		if dns := s.Steps[0].Answer; dns != "_sipinternaltls._tcp.todorovic.fr: no record; _sip._tls.todorovic.fr: sip.todorovic.fr port 5061, wins" {
+			t.Errorf("%s is led by %s", user, dns)
+		}
+		if names := s.Steps[4].Answer; !strings.Contains(names, "sip.todorovic.fr, cwa.todorovic.fr, ocs.todorovic.adds") {
+			t.Errorf("%s is shown %s", user, names)
+		}
+	}
+}
+
 func TestAHealthyDeploymentIsQuiet(t *testing.T) {
 	t.Parallel()
 	for _, name := range lab.Names() {
+		if name == asWritten {
+			continue // it works, and is worth a warning
+		}
 		r, code := scanJSON(t, "--lab", name)
 		if code != 0 || len(r.Roots) > 0 || len(r.Missing) > 0 {
 			t.Errorf("%s: exit %d, roots %v, missing %+v", name, code, roots(r), r.Missing)

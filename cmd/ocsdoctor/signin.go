@@ -129,7 +129,7 @@ func (f *signinFlags) run(ctx context.Context, s streams, address string, scopeG
 	}
 	tcp := f.transport == "tcp" || f.transport == "" && facts.ProfileOf(f.profile).TCP
 	if f.transport == "tcp" {
-		f.manualPort = facts.TCPPort
+		f.manualPort = facts.SIPTCPPort
 	}
 	f.checkUsers, f.sipDomains, f.signIn = []string{uri}, nil, domain
 	run, err := f.open(ctx, s)

@@ -57,10 +57,9 @@ const (
 	ServiceTCP         = "_sip._tcp"
 )
 
-// SIPPort is the port of SIP over TLS, TCPPort that of SIP without; webPort is where an Access Edge listens for clients.
+// SIPPort is the port of SIP over TLS; webPort is where an Access Edge listens for clients.
 const (
 	SIPPort = 5061
-	TCPPort = 5060
 	webPort = 443
 )
 

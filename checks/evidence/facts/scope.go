@@ -150,7 +150,7 @@ func fields(parts ...string) string {
 
 // All is every kind, for validation and for the catalogue.
 var All = []evidence.AnyKind{
-	ConfigScope, DNSAnswer, DNSLookup, Addresses, NetConnect, RootDSE, Search, Users, Directory, TLSHandshake, TLSSurveys, Register, Options, NTLM, Redirected,
+	ConfigScope, DNSAnswer, DNSLookup, Addresses, NetConnect, RootDSE, Search, Users, Directory, TLSHandshake, Register, Options, NTLM, Redirected,
 	SystemAnchors, Anchors, ADDomain, DomainControllers, SIPDomains, Servers, ServerNames, Discovery, ServerPhase,
 	Forest, Controllers, Catalog, DomainReader, Masters, SchemaVersion, ForestSettings, Groups, PropertySetIDs, SecurityDescriptor,
 	ReplicaLinks, Neighbors, Pools, TrustedServers, ServiceAccounts, AllUsers, PublicKeys, HTTP,

@@ -57,22 +57,14 @@ func NTLM(ctx context.Context, e *env.Env, tr *env.Trace, r *evidence.Reader, q 
 	if err != nil {
 		return facts.NTLMInfo{}, err
 	}
-	if _, ok := first.Find("NTLM"); !ok {
+	offer, ok := first.Find("NTLM")
+	if !ok {
 		return facts.NTLMInfo{}, evidence.FailAt(evidence.NoTarget, q.Endpoint.String()+" offers no NTLM", facts.Register.Key(q))
 	}
 	var info facts.NTLMInfo
 	err = talk(ctx, e, tr, r, q.Endpoint, q.TCP, func(c *conversation) error {
-		d := newDialog("sip:" + nobody + "@" + q.Domain)
-		a, err := c.ask("REGISTER", d)
+		a, err := c.ask("REGISTER", newDialog("sip:"+nobody+"@"+q.Domain), authorization(offer, `gssapi-data=""`))
 		if err != nil {
-			return err
-		}
-		offer, ok := a.Find("NTLM")
-		if !ok {
-			info.Problem = "a second REGISTER is not answered with NTLM but with " + inWords(a)
-			return nil
-		}
-		if a, err = c.ask("REGISTER", d, authorization(offer, `gssapi-data=""`)); err != nil {
 			return err
 		}
 		info = readInfo(a)
