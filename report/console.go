@@ -147,6 +147,7 @@ func (c *console) vantage() {
 	}
 	row("asked from", c.Vantage.Host+" as "+cmp.Or(c.Vantage.User, anonymous))
 	row("resolvers", cmp.Or(strings.Join(c.Vantage.DNS, ", "), "none"))
+	row("collected", c.Vantage.collected())
 	row("at", c.StartedAt.UTC().Format(dateForm))
 }
 

@@ -27,6 +27,7 @@ var page = template.Must(template.New("report").Funcs(template.FuncMap{
 	"dash":     dash,
 	"marked":   func(l Located) string { return Printable(marked(l)) },
 	"words":    func(p Phase) string { return Printable(p.words()) },
+	"folders":  func(v Vantage) string { return Printable(v.collected()) },
 }).Parse(pageText))
 
 // WriteHTML writes the report as one page without script or outside asset, which reads well without its style too.

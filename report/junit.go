@@ -107,7 +107,7 @@ func (j *junit) suite(name string) *junitSuite {
 		Hostname: Printable(j.Vantage.Host),
 		Properties: junitProps{[]junitProp{
 			property("deployment", j.Deployment.Name), property("phase", j.Phase), property("account", cmp.Or(j.Vantage.User, anonymous)),
-			property("resolvers", strings.Join(j.Vantage.DNS, ", ")), property("failOn", j.FailOn), property("version", j.Tool.Version),
+			property("resolvers", strings.Join(j.Vantage.DNS, ", ")), property("collected", j.Vantage.collected()), property("failOn", j.FailOn), property("version", j.Tool.Version),
 		}},
 	}
 }

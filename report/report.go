@@ -76,6 +76,33 @@ type Vantage struct {
 	Host string   `json:"host"`
 	User string   `json:"user"`
 	DNS  []string `json:"dns"`
+	// Collected are the folders that answered for servers in their place.
+	Collected []Collected `json:"collected,omitempty"`
+}
+
+// Collected is a folder that collect.cmd wrote on a server.
+type Collected struct {
+	Server string `json:"server"`
+	Folder string `json:"folder"`
+	// At is when it was written; nil if it does not say.
+	At *time.Time `json:"at,omitempty"`
+}
+
+// words is the server with its folder.
+func (c Collected) words() string {
+	if c.At == nil {
+		return c.Server + ": " + c.Folder
+	}
+	return c.Server + ": " + c.Folder + ", written " + c.At.UTC().Format(dateForm)
+}
+
+// collected are all of them in one line.
+func (v Vantage) collected() string {
+	var words []string
+	for _, c := range v.Collected {
+		words = append(words, c.words())
+	}
+	return strings.Join(words, "; ")
 }
 
 // Missing is a fact that could not be looked at: the root of unknowns.
@@ -192,6 +219,9 @@ func vantage(host string, scope facts.Scope) Vantage {
 	v := Vantage{Host: host, User: scope.LDAPUser, DNS: []string{}}
 	for _, r := range scope.Resolvers {
 		v.DNS = append(v.DNS, r.ID+"="+r.Address)
+	}
+	for _, d := range scope.HostDumps {
+		v.Collected = append(v.Collected, Collected{d.Server, d.Name, d.At})
 	}
 	return v
 }

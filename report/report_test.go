@@ -28,11 +28,13 @@ import (
 var update = flag.Bool("update", false, "rewrite the golden files")
 
 func base() *report.Report {
+	collected := time.Date(2010, 5, 3, 17, 30, 0, 0, time.UTC)
 	return &report.Report{
 		Schema: report.Schema, Tool: report.Tool{Name: "ocsdoctor", Version: "0.1.0"},
 		Deployment: report.Deployment{Name: "todorovic.adds", ADDomain: "todorovic.adds", SIPDomains: []string{"todorovic.fr"}, Servers: []string{"ocs.todorovic.adds"}},
 		Phase:      "post-install", Phases: []report.Phase{{Server: "ocs.todorovic.adds", Phase: "post-install", Why: "SIP answers on its port 5061"}},
-		Vantage:   report.Vantage{Host: "admin-pc", User: `TODOROVIC\svc`, DNS: []string{"inside#1=192.168.1.10:53"}},
+		Vantage: report.Vantage{Host: "admin-pc", User: `TODOROVIC\svc`, DNS: []string{"inside#1=192.168.1.10:53"},
+			Collected: []report.Collected{{Server: "ocs.todorovic.adds", Folder: "ocs.zip", At: &collected}}},
 		StartedAt: time.Date(2010, 5, 4, 8, 0, 0, 0, time.UTC), DurationMs: 412, Verdict: "pass", FailOn: "error",
 		Summary: map[string]int{"pass": 0, "warn": 0, "fail": 0, "skip": 0, "unknown": 0, "error": 0, "waived": 0},
 		Roots:   []string{}, Missing: []report.Missing{}, Results: []report.Result{}, Notes: []string{},

@@ -78,7 +78,7 @@ Nothing is installed or changed on any server.`,
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
 		return usage("see "+c.CommandPath()+" --help", "%v", err)
 	})
-	root.AddCommand(scanCommand(s), explainCommand(s), listCommand(s), renderCommand(s), labCommand(s), initCommand(s), signinCommand(s), versionCommand(s))
+	root.AddCommand(scanCommand(s), collectorCommand(s), explainCommand(s), listCommand(s), renderCommand(s), labCommand(s), initCommand(s), signinCommand(s), versionCommand(s))
 	root.SetArgs(args)
 	root.SetIn(s.in)
 	root.SetOut(s.out)

@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"errors"
 	"strings"
 
 	"ocsdoctor/checks/evidence"
@@ -82,7 +83,10 @@ func derivePhase(r *evidence.Reader, q ServerQuestion) (PhaseData, error) {
 		if hostErr == nil {
 			why = append(why, "its registry was read and holds no OCS")
 		}
-		return PhaseData{Phase: PhasePreInstall, Why: strings.Join(append(why, "and SIP does not answer on its port 5061"), ", ")}, nil
+		if outcome := (*evidence.Failure)(nil); !errors.As(sipErr, &outcome) || outcome.Reason != evidence.NotConfigured {
+			why = append(why, "and SIP does not answer on its port 5061")
+		}
+		return PhaseData{Phase: PhasePreInstall, Why: strings.Join(why, ", ")}, nil
 	}
 	return PhaseData{Phase: PhasePostInstall, Why: "nothing could be read that decides", Assumed: true}, nil
 }

@@ -319,8 +319,10 @@ func (d *Dump) usable(e *entry) error {
 // title is what an entry is, for people.
 func (e *entry) title() string {
 	switch e.kind {
-	case "registry":
+	case "registry", "values":
 		return "the registry key " + e.what
+	case "value":
+		return "the registry value " + e.what
 	case "services":
 		return "the list of services"
 	case "events":
@@ -344,7 +346,7 @@ func (d *Dump) find(kind, what string) *entry {
 }
 
 // registryKey reads a key below a root that was exported: one that is not there does not exist. Of several roots the closest one that
-// can be read answers.
+// can be read answers. Of a key of which only values were read, those are all that is known.
 func (d *Dump) registryKey(q facts.RegistryQuestion) (facts.RegistryKey, error) {
 	path := splitKey(q.Key)
 	gone := facts.RegistryKey{Name: path[len(path)-1]}
@@ -352,7 +354,49 @@ func (d *Dump) registryKey(q facts.RegistryQuestion) (facts.RegistryKey, error) 
 	for _, v := range q.Values {
 		names[strings.ToLower(v)] = true
 	}
-	err := d.lacks("the registry key " + q.Key)
+	k, err := d.exported(path, q.Depth, names)
+	if err == nil || q.Depth > 0 {
+		return k, err
+	}
+	key := strings.Join(path, `\`)
+	var read []*entry
+	if e := d.find("values", key); e != nil {
+		read = append(read, e)
+	} else {
+		for _, v := range q.Values {
+			e := d.find("value", v+" "+key)
+			if e == nil {
+				return gone, err
+			}
+			read = append(read, e)
+		}
+	}
+	if len(read) == 0 {
+		return gone, err
+	}
+	k = gone
+	for _, e := range read {
+		if err := d.usable(e); err != nil {
+			return gone, err
+		}
+		values, err := parseQuery(decode(d.files[strings.ToLower(e.file)], d.manifest.codePage), path)
+		if err != nil {
+			return gone, d.unreadable(e, err)
+		}
+		k.Exists = true
+		for _, v := range values {
+			if len(names) == 0 || names[strings.ToLower(v.Name)] {
+				k.Values = append(k.Values, v)
+			}
+		}
+	}
+	return k, nil
+}
+
+// exported reads a key below a root that was exported.
+func (d *Dump) exported(path []string, depth int, names map[string]bool) (facts.RegistryKey, error) {
+	gone := facts.RegistryKey{Name: path[len(path)-1]}
+	err := d.lacks("the registry key " + strings.Join(path, `\`))
 	for length := len(path); length > 0; length-- {
 		e := d.find("registry", strings.Join(path[:length], `\`))
 		if e == nil {
@@ -378,7 +422,7 @@ func (d *Dump) registryKey(q facts.RegistryQuestion) (facts.RegistryKey, error) 
 		if k == nil {
 			return gone, nil
 		}
-		return k.fact(q.Depth, names), nil
+		return k.fact(depth, names), nil
 	}
 	return facts.RegistryKey{}, err
 }

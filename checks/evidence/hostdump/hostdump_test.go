@@ -542,3 +542,55 @@ func TestLink(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// What reg query shows of a key's values, as Server 2003 writes it and as later ones do, is as good as an export; of what is below the
+// key it says nothing.
+func TestRegistryValuesOnly(t *testing.T) {
+	t.Parallel()
+	const key = `HKLM\SYSTEM\CurrentControlSet\Control\Lsa`
+	later := "\r\nHKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Control\\Lsa\r\n    (par d\x82faut)    REG_SZ    x\r\n    LmCompatibilityLevel    REG_DWORD    0x3\r\n" +
+		"    Bounds    REG_BINARY    0030000000200000\r\n    Security Packages    REG_MULTI_SZ    kerberos\\0msv1_0\r\n    Path    REG_EXPAND_SZ    %x%    y\r\n    Empty    REG_SZ    \r\n" +
+		"    Odd    REG_QWORD    0x1\r\n\r\nHKEY_LOCAL_MACHINE\\SYSTEM\\CurrentControlSet\\Control\\Lsa\\Data\r\n    Below    REG_DWORD    0x1\r\n"
+	early := "\r\n! REG.EXE VERSION 3.0\r\n" + strings.NewReplacer("    REG", "\tREG", "DWORD    ", "DWORD\t", "SZ    ", "SZ\t", "BINARY    ", "BINARY\t", `\0msv1_0`, `\0msv1_0\0\0`).Replace(later)
+	want := []facts.RegistryValue{
+		{Name: "(par défaut)", Type: facts.RegSZ, Data: toUTF16("x")},
+		{Name: "LmCompatibilityLevel", Type: facts.RegDWord, Data: []byte{3, 0, 0, 0}},
+		{Name: "Bounds", Type: facts.RegBinary, Data: []byte{0, 0x30, 0, 0, 0, 0x20, 0, 0}},
+		{Name: "Security Packages", Type: facts.RegMultiSZ, Data: append(toUTF16("kerberos\x00msv1_0"), 0, 0)},
+		{Name: "Path", Type: facts.RegExpandSZ, Data: toUTF16("%x%    y")},
+		{Name: "Empty", Type: facts.RegSZ, Data: toUTF16("")},
+	}
+	for name, text := range map[string]string{"since 2008": later, "2003": early} {
+		r := folder(t, "oemcp=850\nvalues=0 q.txt "+key+"\nvalue=0 v.txt A HKLM\\B\nvalue=1 v.txt C HKLM\\B\nvalues=0 v.txt HKLM\\Other", map[string]string{
+			"q.txt": text, "v.txt": "\r\nHKEY_LOCAL_MACHINE\\B\r\n    A    REG_SZ    a\r\n",
+		})
+		k, err := facts.Registry.Get(r, facts.RegistryQuestion{Host: server, Key: key})
+		if d := cmp.Diff(want, k.Values); err != nil || d != "" || !k.Exists {
+			t.Errorf("%s: %v (-want +got):\n%s", name, err, d)
+		}
+		for _, c := range []struct {
+			q    facts.RegistryQuestion
+			want string
+		}{
+			{facts.RegistryQuestion{Key: key, Values: []string{"lmcompatibilitylevel"}}, "1"},
+			{facts.RegistryQuestion{Key: key, Values: []string{"Nope"}}, "0"},
+			{facts.RegistryQuestion{Key: key, Depth: 1}, "not-recorded"},
+			{facts.RegistryQuestion{Key: key + `\Data`}, "not-recorded"},
+			{facts.RegistryQuestion{Key: `HKLM\B`, Values: []string{"A"}}, "1"},
+			{facts.RegistryQuestion{Key: `HKLM\B`, Values: []string{"A", "C"}}, "not-recorded"},
+			{facts.RegistryQuestion{Key: `HKLM\B`, Values: []string{"A", "D"}}, "not-recorded"},
+			{facts.RegistryQuestion{Key: `HKLM\B`}, "not-recorded"},
+			{facts.RegistryQuestion{Key: `HKLM\Other`}, "protocol"},
+		} {
+			c.q.Host = server
+			k, err := facts.Registry.Get(r, c.q)
+			got := outcome(err)
+			if err == nil {
+				got = fmt.Sprint(len(k.Values))
+			}
+			if got != c.want {
+				t.Errorf("%s: %v: %s, want %s (%v)", name, c.q, got, c.want, err)
+			}
+		}
+	}
+}

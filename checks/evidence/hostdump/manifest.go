@@ -19,6 +19,8 @@ import (
 //	oemcp=850                          the code page of the console
 //	time=20100405121500.000000+120     when it began, as WMI writes a time; empty if WMI did not say
 //	registry=0 FILE KEY                how reg export of a key went, and what it wrote
+//	values=0 FILE KEY                  reg query: the values of a key, not what is below it
+//	value=0 FILE NAME KEY              reg query /v: one value
 //	services=0 FILE                    sc queryex
 //	events=0 FILE LOG                  wevtutil qe, or on 2003 a saved log
 //	file=0 FILE PATH                   a file of the server
@@ -59,7 +61,7 @@ const (
 )
 
 // collected are the kinds of entry, and whether something stands after the file's name.
-var collected = map[string]bool{"registry": true, "services": false, "events": true, "file": true, "version": true, "wmi": true}
+var collected = map[string]bool{"registry": true, "values": true, "value": true, "services": false, "events": true, "file": true, "version": true, "wmi": true}
 
 func parseManifest(text string) (*manifest, error) {
 	m := &manifest{}
@@ -112,8 +114,12 @@ func parseEntry(kind, value string) (*entry, error) {
 	how, rest, _ := strings.Cut(value, " ")
 	file, what, _ := strings.Cut(strings.TrimSpace(rest), " ")
 	e := &entry{kind: kind, how: how, file: file, what: strings.TrimSpace(what)}
-	if kind == "registry" {
+	switch kind {
+	case "registry", "values":
 		e.what = strings.Join(splitKey(e.what), `\`)
+	case "value":
+		name, key, _ := strings.Cut(e.what, " ")
+		e.what = name + " " + strings.Join(splitKey(strings.TrimSpace(key)), `\`)
 	}
 	_, err := strconv.ParseInt(how, 10, 64)
 	switch {
