@@ -12,6 +12,7 @@ import (
 	"ocsdoctor/checks/host"
 	"ocsdoctor/checks/iis"
 	"ocsdoctor/checks/net"
+	"ocsdoctor/checks/patch"
 	"ocsdoctor/checks/pki"
 	"ocsdoctor/checks/service"
 	"ocsdoctor/checks/setup"
@@ -20,7 +21,8 @@ import (
 
 // Checks are all checks in the order of their ids.
 func Checks() []*checks.Check {
-	out := slices.Concat(account.Checks(), ad.Checks(), dns.Checks(), iis.Checks(), net.Checks(), pki.Checks(), setup.Checks(), host.Checks(), service.Checks(), signin.Checks())
+	out := slices.Concat(account.Checks(), ad.Checks(), dns.Checks(), host.Checks(), iis.Checks(), net.Checks(), patch.Checks(), pki.Checks(), service.Checks(),
+		setup.Checks(), signin.Checks())
 	slices.SortFunc(out, func(a, b *checks.Check) int { return cmp.Compare(a.ID, b.ID) })
 	return out
 }
