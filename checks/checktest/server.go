@@ -79,7 +79,7 @@ func (ex *example) pack(files map[string]string) ([]byte, error) {
 	var b bytes.Buffer
 	w := zip.NewWriter(&b)
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		t, err := template.New(name).Funcs(ex.times()).Parse(files[name])
+		t, err := template.New(name).Funcs(ex.times()).Funcs(ex.stores()).Parse(files[name])
 		if err != nil {
 			return nil, err
 		}

@@ -53,7 +53,7 @@ var (
 		Tag:         "binding-deleted",
 		Severity:    checks.Warning,
 		Text:        "{server}: event 15300, the certificate bound to a port was taken away and none was bound since; {times}: {strings}",
-		ExplainedBy: []string{"iis/https-443"},
+		ExplainedBy: []string{"iis/https-443", "iis/binding-443", "iis/binding-certificate", "iis/stale-binding"},
 	}
 )
 

@@ -18,13 +18,16 @@ var wrongHost = []string{"dns/sip-host:wrong-address", "dns/sip-tls-srv:wildcard
 var frontEndDown = []string{"service/front-end:stopped", "service/front-end:logon-failed", "service/front-end:evaluation-expired",
 	"service/front-end:database-mismatch", "service/front-end:no-certificate", "service/front-end:pending", "service/front-end:disabled", "service/front-end:missing"}
 
+// noCertificate explains that the Front-End service takes no TLS connections: it does not find its certificate, or the private key of that.
+var noCertificate = []string{"pki/private-key", "pki/assigned-certificate:assigned-not-in-store"}
+
 var (
 	refused = &checks.Message{
 		Tag:         "refused",
 		Severity:    checks.Critical,
 		Text:        "{endpoint} refuses the connection: the host is up and nothing listens on the port, or a firewall rejects it",
 		Identity:    []string{"endpoint"},
-		ExplainedBy: slices.Concat(wrongHost, frontEndDown),
+		ExplainedBy: slices.Concat(wrongHost, frontEndDown, noCertificate),
 	}
 	noAnswer = &checks.Message{
 		Tag:         "no-answer",

@@ -18,7 +18,7 @@ var fails = &checks.Message{
 	Severity:    checks.Critical,
 	Text:        "{endpoint} accepts the connection and completes no TLS handshake: the server {problem}",
 	Identity:    []string{"endpoint"},
-	ExplainedBy: slices.Concat(wrongHost, schannelOff),
+	ExplainedBy: slices.Concat(wrongHost, noCertificate, schannelOff),
 }
 
 var _ = register(&checks.Check{

@@ -25,20 +25,23 @@ var (
 		ExplainedBy: badLogon,
 	}
 	frontEndEvaluation = &checks.Message{
-		Tag:      "evaluation-expired",
-		Severity: checks.Critical,
-		Text:     "the service {names} on {server} is stopped: {why}",
-	}
-	frontEndMismatch = &checks.Message{
-		Tag:      "database-mismatch",
-		Severity: checks.Critical,
-		Text:     "the service {names} on {server} is stopped: {why}",
-	}
-	frontEndNoCertificate = &checks.Message{
-		Tag:         "no-certificate",
+		Tag:         "evaluation-expired",
 		Severity:    checks.Critical,
 		Text:        "the service {names} on {server} is stopped: {why}",
-		ExplainedBy: []string{"pki/revocation-reachable", "pki/revocation-current", "pki/validity", "pki/chain-trusted", "pki/not-revoked"},
+		ExplainedBy: []string{"patch/ocsasnfix:broken-now"},
+	}
+	frontEndMismatch = &checks.Message{
+		Tag:         "database-mismatch",
+		Severity:    checks.Critical,
+		Text:        "the service {names} on {server} is stopped: {why}",
+		ExplainedBy: []string{"patch/database-upgraded-first"},
+	}
+	frontEndNoCertificate = &checks.Message{
+		Tag:      "no-certificate",
+		Severity: checks.Critical,
+		Text:     "the service {names} on {server} is stopped: {why}",
+		ExplainedBy: []string{"pki/revocation-reachable", "pki/revocation-current", "pki/validity", "pki/chain-trusted", "pki/not-revoked",
+			"pki/private-key", "pki/assigned-certificate:assigned-not-in-store"},
 	}
 	frontEndPending = &checks.Message{
 		Tag:      "pending",

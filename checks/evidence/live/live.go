@@ -87,6 +87,10 @@ func (s *Source) ask(ctx context.Context, tr *env.Trace, req evidence.Request) (
 		if req.Kind == facts.HTTP {
 			return httpprobe.Fetch(ctx, s.env, tr, r, q)
 		}
+	case facts.PageQuestion:
+		if req.Kind == facts.WebPage {
+			return httpprobe.Page(ctx, s.env, tr, r, q)
+		}
 	case facts.RegisterQuestion:
 		switch req.Kind {
 		case facts.Register:
