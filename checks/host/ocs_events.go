@@ -15,7 +15,7 @@ var (
 		Tag:         "startup-failed",
 		Severity:    checks.Warning,
 		Text:        "{server}: event 12326, the protocol stack did not start; {times}",
-		ExplainedBy: []string{"service/front-end"},
+		ExplainedBy: []string{"service/front-end", "patch/ocsasnfix", "patch/database-upgraded-first"},
 	}
 	eventOutgoing = &checks.Message{
 		Tag:         "tls-outgoing",
@@ -40,7 +40,7 @@ var (
 		Severity:    checks.Warning,
 		Text:        "{server}: event 7024, the service {service} ended with an error of its own; {times}: {strings}",
 		Identity:    []string{"service"},
-		ExplainedBy: []string{"service/front-end", "service/conferencing", "service/applications"},
+		ExplainedBy: []string{"service/front-end", "service/conferencing", "service/applications", "patch/ocsasnfix", "patch/database-upgraded-first"},
 	}
 	eventLogonFailed = &checks.Message{
 		Tag:         "logon-failed",

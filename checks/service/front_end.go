@@ -28,7 +28,7 @@ var (
 		Tag:         "evaluation-expired",
 		Severity:    checks.Critical,
 		Text:        "the service {names} on {server} is stopped: {why}",
-		ExplainedBy: []string{"patch/ocsasnfix:broken-now"},
+		ExplainedBy: []string{"patch/ocsasnfix:broken-now", "patch/ocsasnfix:trial-over"},
 	}
 	frontEndMismatch = &checks.Message{
 		Tag:         "database-mismatch",
