@@ -26,6 +26,7 @@ type Options = env.Options
 type Source struct {
 	env  *env.Env
 	ldap *ldapprobe.Client
+	sip  *sipprobe.Client
 	win  *winprobe.Client
 }
 
@@ -35,7 +36,7 @@ func New(o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Source{env: e, ldap: ldapprobe.New(e), win: winprobe.New(e)}, nil
+	return &Source{env: e, ldap: ldapprobe.New(e), sip: sipprobe.New(e), win: winprobe.New(e)}, nil
 }
 
 // Hosts lists what was dialled so far as "host:port/proto", by logical name, sorted.
@@ -97,6 +98,10 @@ func (s *Source) ask(ctx context.Context, tr *env.Trace, req evidence.Request) (
 			return sipprobe.Register(ctx, s.env, tr, r, q)
 		case facts.NTLM:
 			return sipprobe.NTLM(ctx, s.env, tr, r, q)
+		}
+	case facts.SignInQuestion:
+		if req.Kind == facts.SignIn {
+			return s.sip.SignIn(ctx, tr, r, q)
 		}
 	case facts.OptionsQuestion:
 		if req.Kind == facts.Options {
