@@ -2,6 +2,7 @@ package net
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"ocsdoctor/checks"
@@ -21,7 +22,7 @@ const maxSuites = 4
 
 var (
 	// What leaves clients out may be a server cut down to what nobody else speaks, or a key of a kind that old clients do not know.
-	tooNewOrOld = append([]string{"net/tls-handshake:only-old-suites", "net/tls-handshake:only-ssl-3", "pki/key-size:not-rsa"}, wrongHost...)
+	tooNewOrOld = slices.Concat(schannelOff, wrongHost, []string{"net/tls-handshake:only-old-suites", "net/tls-handshake:only-ssl-3", "pki/key-size:not-rsa"})
 
 	nobody = &checks.Message{
 		Tag:         "nothing-in-common",
@@ -49,7 +50,7 @@ var (
 		Severity:    checks.Warning,
 		Text:        "{endpoint} sends a list of {issuers} issuers for client certificates, {bytes} bytes long; Windows cuts it off at 16 KB",
 		Identity:    []string{"endpoint"},
-		ExplainedBy: wrongHost,
+		ExplainedBy: slices.Concat([]string{"host/root-list-size"}, wrongHost),
 	}
 )
 

@@ -11,27 +11,30 @@ import (
 	"ocsdoctor/checks/evidence/facts"
 )
 
+// schannelOff explains that no version of TLS is spoken, or no suite is left to agree on.
+var schannelOff = []string{"host/schannel-protocols:tls10-disabled", "host/schannel-protocols:no-cipher"}
+
 var (
 	fails = &checks.Message{
 		Tag:         "fails",
 		Severity:    checks.Critical,
 		Text:        "{endpoint} accepts the connection and completes no TLS handshake: the server {problem}",
 		Identity:    []string{"endpoint"},
-		ExplainedBy: slices.Concat(wrongHost, noCertificate),
+		ExplainedBy: slices.Concat(wrongHost, noCertificate, schannelOff),
 	}
 	onlySSL3 = &checks.Message{
 		Tag:         "only-ssl-3",
 		Severity:    checks.Error,
 		Text:        "{endpoint} speaks SSL 3.0 and no version of TLS, on which SIP and OCS rest",
 		Identity:    []string{"endpoint"},
-		ExplainedBy: wrongHost,
+		ExplainedBy: slices.Concat(wrongHost, schannelOff),
 	}
 	onlyOldSuites = &checks.Message{
 		Tag:         "only-old-suites",
 		Severity:    checks.Error,
 		Text:        "{endpoint} speaks {version} and picks {suite} from all that is offered; it takes no suite that programs of today have",
 		Identity:    []string{"endpoint"},
-		ExplainedBy: wrongHost,
+		ExplainedBy: slices.Concat(wrongHost, schannelOff),
 	}
 )
 
