@@ -10,12 +10,15 @@ import (
 	"ocsdoctor/checks/evidence/facts"
 )
 
+// schannelOff explains that no version of TLS is spoken, or no suite is left to agree on.
+var schannelOff = []string{"host/schannel-protocols:tls10-disabled", "host/schannel-protocols:no-cipher"}
+
 var fails = &checks.Message{
 	Tag:         "fails",
 	Severity:    checks.Critical,
 	Text:        "{endpoint} accepts the connection and completes no TLS handshake: the server {problem}",
 	Identity:    []string{"endpoint"},
-	ExplainedBy: slices.Concat(wrongHost, noCertificate),
+	ExplainedBy: slices.Concat(wrongHost, noCertificate, schannelOff),
 }
 
 var _ = register(&checks.Check{

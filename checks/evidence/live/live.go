@@ -112,11 +112,21 @@ func (s *Source) ask(ctx context.Context, tr *env.Trace, req evidence.Request) (
 			return s.win.Registry(ctx, tr, r, q)
 		}
 	case facts.ServerQuestion:
+		if req.Kind == facts.Services {
+			return s.win.Services(ctx, tr, r, q)
+		}
 		return nil, notCollected(q.FQDN)
 	case facts.EventsQuestion:
-		return nil, notCollected(q.Host)
+		if req.Kind == facts.Events {
+			return s.win.Events(ctx, tr, r, q)
+		}
 	case facts.FileQuestion:
-		return nil, notCollected(q.Host)
+		switch req.Kind {
+		case facts.File:
+			return s.win.File(ctx, tr, r, q)
+		case facts.FileVersion:
+			return s.win.FileVersion(ctx, tr, r, q)
+		}
 	case evidence.None:
 		if req.Kind == facts.SystemAnchors {
 			return systemAnchors()
