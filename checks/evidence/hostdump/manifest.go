@@ -140,16 +140,19 @@ func isName(s string) bool {
 	return s != "" && !strings.ContainsAny(s, `\:`) && !path.IsAbs(s) && path.Clean(s) == s && s != "." && s != ".." && !strings.HasPrefix(s, "../")
 }
 
-// server is the FQDN that the machine gives itself; empty if it does not say.
+// server is the FQDN that the machine gives itself; empty if it does not say, or says something that is no name.
 func (m *manifest) server() string {
-	host := m.host
-	if host == "" {
-		host = m.computer
+	name := m.host
+	if name == "" {
+		name = m.computer
 	}
-	if host == "" || m.domain == "" {
-		return facts.Host(host)
+	if name != "" && m.domain != "" {
+		name += "." + m.domain
 	}
-	return facts.Host(host + "." + m.domain)
+	if name = facts.Host(name); !facts.IsHostName(name) {
+		return ""
+	}
+	return name
 }
 
 // wmiTime reads a time as WMI writes it (CIM_DATETIME): "20100405121500.000000+120", the offset in minutes. Zero if it is none.
