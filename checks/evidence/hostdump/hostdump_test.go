@@ -561,7 +561,7 @@ func TestRegistryValuesOnly(t *testing.T) {
 		{Name: "Empty", Type: facts.RegSZ, Data: toUTF16("")},
 	}
 	for name, text := range map[string]string{"since 2008": later, "2003": early} {
-		r := folder(t, "oemcp=850\nvalues=0 q.txt "+key+"\nvalue=0 v.txt A HKLM\\B\nvalue=1 v.txt C HKLM\\B\nvalues=0 v.txt HKLM\\Other", map[string]string{
+		r := folder(t, "oemcp=850\nvalues=0 q.txt "+key+"\nvalue=0 v.txt A HKLM\\B\nvalue=1 v.txt C HKLM\\B\nvalue=absent - E HKLM\\B\nvalues=0 v.txt HKLM\\Other", map[string]string{
 			"q.txt": text, "v.txt": "\r\nHKEY_LOCAL_MACHINE\\B\r\n    A    REG_SZ    a\r\n",
 		})
 		k, err := facts.Registry.Get(r, facts.RegistryQuestion{Host: server, Key: key})
@@ -577,6 +577,7 @@ func TestRegistryValuesOnly(t *testing.T) {
 			{facts.RegistryQuestion{Key: key, Depth: 1}, "not-recorded"},
 			{facts.RegistryQuestion{Key: key + `\Data`}, "not-recorded"},
 			{facts.RegistryQuestion{Key: `HKLM\B`, Values: []string{"A"}}, "1"},
+			{facts.RegistryQuestion{Key: `HKLM\B`, Values: []string{"A", "E"}}, "1"},
 			{facts.RegistryQuestion{Key: `HKLM\B`, Values: []string{"A", "C"}}, "not-recorded"},
 			{facts.RegistryQuestion{Key: `HKLM\B`, Values: []string{"A", "D"}}, "not-recorded"},
 			{facts.RegistryQuestion{Key: `HKLM\B`}, "not-recorded"},

@@ -20,7 +20,7 @@ import (
 //	time=20100405121500.000000+120     when it began, as WMI writes a time; empty if WMI did not say
 //	registry=0 FILE KEY                how reg export of a key went, and what it wrote
 //	values=0 FILE KEY                  reg query: the values of a key, not what is below it
-//	value=0 FILE NAME KEY              reg query /v: one value
+//	value=0 FILE NAME KEY              reg query /v: one value; "absent" if the key can be read and has none of that name
 //	services=0 FILE                    sc queryex
 //	events=0 FILE LOG                  wevtutil qe, or on 2003 a saved log
 //	file=0 FILE PATH                   a file of the server
