@@ -144,15 +144,15 @@ func (w *signInWalk) names(d facts.DiscoveryWalk, view string, way facts.Way, pa
 	for _, h := range d.Before {
 		out = append(out, h.Name+": "+addressesOr(h.Addresses, "leads nowhere"))
 	}
-	// A client that tries on asks one name after the other, and none after the one that will do.
+	// Hosts are asked for one after the other, and SRV records too by a client that tries on: none after the one that will do.
 	over := false
-	say := func(name, answer string, exists bool, ports ...int) {
+	say := func(name, answer string, exists, inTurn bool, ports ...int) {
 		switch {
 		case over && (!exists || name == way.Host):
 			return
 		case name == way.By:
 			answer += ", wins"
-			over = w.profile.TriesOn && passed[facts.Endpoint{Host: name, Port: way.Port}] == ""
+			over = inTurn && passed[facts.Endpoint{Host: name, Port: way.Port}] == ""
 		case over || exists && !w.profile.TriesOn:
 			answer += ", never reached"
 		}
@@ -168,7 +168,7 @@ func (w *signInWalk) names(d facts.DiscoveryWalk, view string, way facts.Way, pa
 		if len(s.Records) > 0 {
 			ports = []int{s.Records[0].Port}
 		}
-		say(s.Name, srvAnswer(s), len(s.Records) > 0, ports...)
+		say(s.Name, srvAnswer(s), len(s.Records) > 0, w.profile.TriesOn, ports...)
 	}
 	for _, h := range d.Hosts {
 		var ports []int
@@ -177,7 +177,7 @@ func (w *signInWalk) names(d facts.DiscoveryWalk, view string, way facts.Way, pa
 				ports = append(ports, way.Port)
 			}
 		}
-		say(h.Name, addressesOr(h.Addresses, "leads nowhere"), len(h.Addresses) > 0, ports...)
+		say(h.Name, addressesOr(h.Addresses, "leads nowhere"), len(h.Addresses) > 0, true, ports...)
 	}
 	return append(out, w.unasked(d, view)...)
 }

@@ -14,13 +14,16 @@ import (
 var wrongHost = []string{"dns/sip-host:wrong-address", "dns/sip-tls-srv:wildcard", "dns/sip-tls-srv:final-dot", "dns/sip-internal-tls-srv:final-dot",
 	"dns/split-views:inside-leads-out"}
 
+// noCertificate explains that the Front-End service takes no TLS connections: it does not find its certificate, or the private key of that.
+var noCertificate = []string{"pki/private-key", "pki/assigned-certificate:assigned-not-in-store"}
+
 var (
 	refused = &checks.Message{
 		Tag:         "refused",
 		Severity:    checks.Critical,
 		Text:        "{endpoint} refuses the connection: the host is up and nothing listens on the port, or a firewall rejects it",
 		Identity:    []string{"endpoint"},
-		ExplainedBy: wrongHost,
+		ExplainedBy: slices.Concat(wrongHost, noCertificate),
 	}
 	noAnswer = &checks.Message{
 		Tag:         "no-answer",

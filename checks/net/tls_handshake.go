@@ -2,6 +2,7 @@ package net
 
 import (
 	"errors"
+	"slices"
 	"strings"
 
 	"ocsdoctor/checks"
@@ -14,7 +15,7 @@ var fails = &checks.Message{
 	Severity:    checks.Critical,
 	Text:        "{endpoint} accepts the connection and completes no TLS handshake: the server {problem}",
 	Identity:    []string{"endpoint"},
-	ExplainedBy: wrongHost,
+	ExplainedBy: slices.Concat(wrongHost, noCertificate),
 }
 
 var _ = register(&checks.Check{

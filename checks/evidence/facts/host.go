@@ -315,6 +315,21 @@ func (w Windows) Generation() string {
 	return w.Product
 }
 
+// Name is the version as people say it, with its service pack: "Windows Server 2008 R2 Standard, Service Pack 1".
+func (w Windows) Name() string {
+	name := w.Product
+	if name == "" {
+		name = w.Generation()
+	}
+	if name == "" {
+		name = "Windows " + w.Version
+	}
+	if w.ServicePack > 0 {
+		name += ", Service Pack " + strconv.Itoa(w.ServicePack)
+	}
+	return name
+}
+
 // SystemDrive is the drive that Windows stands on: "C:".
 func (w Windows) SystemDrive() string {
 	drive, _, _ := strings.Cut(w.SystemRoot, `\`)
