@@ -44,6 +44,7 @@ if not exist "%out%\registry" (
 mkdir "%out%\events" "%out%\files" "%out%\versions" "%out%\other"
 set "manifest=%out%\manifest.txt"
 set "work=%out%\work.txt"
+set "lastparent="
 set "system=%SystemRoot%\System32"
 set /a number=0
 set /a failed=0
@@ -81,11 +82,11 @@ call :key "%software%\Windows NT\CurrentVersion" HotFix
 call :key "%software%" Updates
 call :key "%software%" "NET Framework Setup"
 call :key "%software%" InetStp
-call :key "%software%" MSMQ Setup
 call :key "%software%" "Real-Time Communications"
+call :key "%software%" EnterpriseCertificates
+call :key "%software%" MSMQ Setup
 call :key "%software%\SystemCertificates" MY Certificates
 for %%s in (ROOT CA AuthRoot Disallowed TrustedPeople) do call :key "%software%\SystemCertificates" %%s
-call :key "%software%" EnterpriseCertificates
 call :key "HKLM\SOFTWARE\Policies" Microsoft SystemCertificates
 call :key "HKLM\SOFTWARE\Policies" Microsoft WindowsFirewall
 for %%s in (RtcSrv RTCIMMCU RTCACPMCU RTCDATAMCU RTCAVMCU RTCASMCU RTCAPPSRV RTCCAA RTCCAS RTCACD RTCCCS RtcQmsAgent) do call :key "%services%" %%s
@@ -149,31 +150,34 @@ set "found="
 for /f "tokens=1,2*" %%a in ('reg query %1 /v %2 2^>nul') do if /i "%%a"=="%~2" set "found=%%c"
 goto :eof
 
-rem :key PARENT KEY [SUBKEY] exports a key. Where that fails, it looks whether the key is there at all.
+rem :key PARENT KEY [SUBKEY] exports a key, unless its parent can be read and does not have it.
 :key
 set "key=%~1\%~2"
 if not "%~3"=="" set "key=%key%\%~3"
-set /a number+=1
-reg export "%key%" "%out%\registry\%number%.reg" >nul 2>nul
-set "code=%errorlevel%"
-if "%code%"=="0" goto exported
 call :listed %1 %2
 if "%listed%"=="yes" if not "%~3"=="" call :listed "%~1\%~2" %3
 if "%listed%"=="no" (
     >>"%manifest%" echo registry=absent - %key%
     goto :eof
 )
-:exported
+set /a number+=1
+reg export "%key%" "%out%\registry\%number%.reg" >nul 2>nul
+set "code=%errorlevel%"
 call :noted registry registry\%number%.reg "%key%"
 goto :eof
 
 rem :listed PARENT KEY sets listed to yes, to no if the parent can be read and does not have the key, or to unknown.
 :listed
-set "listed=unknown"
 set "parent=%~1"
 set "full=HKEY_LOCAL_MACHINE%parent:~4%\%~2"
+if "%parent%"=="%lastparent%" goto search
+set "lastparent=%parent%"
+set "readable=yes"
 reg query %1 >"%work%" 2>nul
-if errorlevel 1 goto :eof
+if errorlevel 1 set "readable=no"
+:search
+set "listed=unknown"
+if "%readable%"=="no" goto :eof
 set "listed=no"
 for /f "usebackq delims=" %%k in ("%work%") do if /i "%%k"=="%full%" set "listed=yes"
 goto :eof
@@ -248,6 +252,7 @@ rem :config PATH copies a configuration of IIS 7 without its passwords and keys.
 :config
 call :state %1
 if not "%state%"=="present" goto there
+set "lastparent="
 "%system%\findstr.exe" /v /i "sessionKey=" %1 >"%work%" 2>nul
 set "target=%out%\files\%~nx1"
 for /f "usebackq eol=| delims=" %%l in ("%work%") do set "line=%%l" & call :cut
