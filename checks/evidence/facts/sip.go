@@ -51,6 +51,8 @@ type SIPAnswer struct {
 	Challenges []Challenge `json:"challenges,omitempty"`
 	// Raw is the message as it came, cut at 16 KiB.
 	Raw []byte `json:"raw,omitempty"`
+	// ReadAt is when the answer had come by our own clock, against which its Date is judged; UTC.
+	ReadAt time.Time `json:"readAt,omitzero"`
 }
 
 // SIPHeader is one header field; Value is unfolded.

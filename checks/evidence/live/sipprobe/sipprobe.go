@@ -34,6 +34,7 @@ func Register(ctx context.Context, e *env.Env, tr *env.Trace, r *evidence.Reader
 	var a facts.SIPAnswer
 	err := talk(ctx, e, tr, r, q.Endpoint, q.TCP, func(c *conversation) (err error) {
 		a, err = c.ask("REGISTER", newDialog("sip:"+nobody+"@"+q.Domain))
+		a.ReadAt = time.Now().UTC()
 		return err
 	})
 	return a, err
