@@ -10,12 +10,13 @@
 //	CASE/certificates  certificates to make: a JSON list, see [certSpec]
 //	CASE/lists         revocation lists to make: a JSON list, see [listSpec]
 //	CASE/ocsp(URL)     an OCSP responder at that address, see [responderSpec]
+//	CASE/host(FQDN)/F  the file F of the folder that collect.cmd writes on a server (manifest.txt, registry.reg, services.txt, events/system.xml, ...), see [example.times]
 //	CASE/KIND(QUERY)   one fact in JSON; {"$failure": {"reason": ..., "detail": ..., "root": ...}} is one that could not be looked at
 //	CASE/want          the outcome
 //
 // What stands under common/ instead of CASE/ holds for every case that does not have a file of that name
-// itself; a directory of a case changes the common one. In a fact the text "@cert NAME" stands for the description of a certificate that was made, and
-// "@der NAME" for its bytes, and "@crl NAME", also as a value in a directory, for the bytes of a list.
+// itself; a directory of a case changes the common one, and so do the registry, events, services and manifest of a server. In a fact the text "@cert NAME" stands for the description of a certificate that was made, and
+// "@der NAME" for its bytes, and "@crl NAME" for the bytes of a list; the last two also as a value in a directory.
 //
 // The first line of want is the status, if need be with a part of its reason: "unknown: cannot be reached".
 // Each line after it is the tag of a finding, if need be with a part of its text: "wrong-port: port 443".
@@ -41,6 +42,7 @@ import (
 	"ocsdoctor/checks/engine"
 	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/facts"
+	"ocsdoctor/checks/evidence/hostdump"
 )
 
 // Run runs the examples of each check of a family. It fails when an example does not come out as it says,
@@ -213,6 +215,8 @@ type example struct {
 	made       made
 	// dcs are the directories by domain controller; "" is what all hold, nil if no case has a directory.
 	dcs map[string]directory
+	// servers are the folders collected on servers.
+	servers []*hostdump.Dump
 	// own are the facts that the case itself writes down, each of which has to be read.
 	own []evidence.Key
 }
@@ -231,6 +235,9 @@ func (ex *example) Fetch(ctx context.Context, req evidence.Request) *evidence.Re
 				return ex.answered(req.Key, address, spec, q)
 			}
 		}
+	}
+	if rec := ex.onServer(ctx, req); rec != nil {
+		return rec
 	}
 	if rec := ex.searched(req); rec != nil && ex.facts[req.Key] == nil {
 		return rec
@@ -456,7 +463,7 @@ func parseCase(name string, own, common map[string]string) (*example, error) {
 		return nil, err
 	}
 	for file, text := range all {
-		if isDirectory(file) {
+		if _, _, ok := serverFile(file); ok || isDirectory(file) {
 			continue
 		}
 		if err := ex.add(file, text); err != nil {
@@ -468,7 +475,7 @@ func parseCase(name string, own, common map[string]string) (*example, error) {
 			}
 		}
 	}
-	if err := ex.readDirectories(common, own); err != nil {
+	if err := errors.Join(ex.readDirectories(common, own), ex.readServers(common, own)); err != nil {
 		return nil, err
 	}
 	slices.SortFunc(ex.own, func(a, b evidence.Key) int { return cmp.Compare(a.String(), b.String()) })

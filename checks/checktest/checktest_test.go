@@ -2,6 +2,7 @@ package checktest
 
 import (
 	"encoding/json"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -13,6 +14,7 @@ import (
 	"ocsdoctor/checks/dns"
 	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/facts"
+	"ocsdoctor/checks/evidence/ntds"
 )
 
 // subject is a real check with real Markdown, on which the harness is tried.
@@ -192,7 +194,7 @@ func TestParseCasesRejects(t *testing.T) {
 		"no key":                 {head + "-- a/facts --\n{}\n", "not of the form kind(query)"},
 		"no JSON":                {head + "-- a/config.scope() --\n{\n", "unexpected end"},
 		"no record":              {head + "-- a/zone(inside) --\nsip A\n", "NAME TYPE DATA"},
-		"a type unknown":         {head + "-- a/zone(inside) --\nsip MX 10 x\n", "no A, AAAA, CNAME or SRV"},
+		"a type unknown":         {head + "-- a/zone(inside) --\nsip MX 10 x\n", "no A, AAAA, CNAME, NS or SRV"},
 		"a port too high":        {head + "-- a/zone(inside) --\nsip SRV 0 0 65536 x\n", "out of range"},
 		"a certificate unknown":  {head + "-- a/tls.handshake(x:1) --\n{\"chain\": [\"@cert leaf\"]}\n", `no certificate "leaf" is made`},
 		"an issuer unknown": {head + "-- a/certificates --\n" + `[{"name": "leaf", "issuer": "ca", "from": "2009-01-01", "to": "2011-01-01"}]` + "\n",
@@ -200,6 +202,8 @@ func TestParseCasesRejects(t *testing.T) {
 		"a list unknown":                {head + "-- a/http.fetch(http://ca/ direct \"\") --\n{\"body\": \"@crl list\"}\n", `no list "list" is made`},
 		"a list unknown in a directory": {head + "-- a/directory --\ndn: CN=a\ncertificateRevocationList: @crl list\n", `no list "list" is made`},
 		"a list of nobody":              {head + "-- a/lists --\n" + `[{"name": "list", "issuer": "ca"}]` + "\n", `its issuer "ca" is not made`},
+		"a manifest that is none":       {head + "-- a/host(ocs.d)/manifest.txt --\nregistry=perhaps registry.reg HKLM\n", `host(ocs.d): manifest.txt: line 11: "perhaps" is no exit code`},
+		"a time that is none":           {head + "-- a/host(ocs.d)/registry.reg --\n{{low \"soon\"}}\n", "host(ocs.d): "},
 		"no time":                       {head + "-- a/now --\nyesterday\n", "parsing time"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -208,6 +212,42 @@ func TestParseCasesRejects(t *testing.T) {
 				t.Errorf("the error is %v, want one with %q", err, tc.want)
 			}
 		})
+	}
+}
+
+// A case's registry changes the common one, and times count from its now.
+func TestServers(t *testing.T) {
+	t.Parallel()
+	const text = `-- common/subject --
+server ocs.d
+-- common/host(ocs.d)/registry.reg --
+Windows Registry Editor Version 5.00
+
+[HKEY_LOCAL_MACHINE\SOFTWARE\A]
+"Left"=dword:00000001
+"High"=dword:{{high "-1h"}}
+-- a/now --
+2009-10-14T01:00:00Z
+-- a/host(ocs.d)/registry.reg --
+[HKEY_LOCAL_MACHINE\SOFTWARE\A]
+"Left"=dword:00000002
+-- a/want --
+pass
+`
+	cases, err := parseCases([]byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := evidence.NewStore(t.Context(), cases[0]).NewReader(facts.All)
+	k, err := facts.Registry.Get(r, facts.RegistryQuestion{Host: "ocs.d", Key: `HKLM\SOFTWARE\A`})
+	left, _ := k.DWord("Left")
+	high, _ := k.DWord("High")
+	if err != nil || left != 2 || int64(high) != ntds.ToFileTime(time.Date(2009, 10, 14, 0, 0, 0, 0, time.UTC))>>32 {
+		t.Errorf("%+v, %v", k, err)
+	}
+	var f *evidence.Failure
+	if _, err := facts.Services.Get(r, facts.ServerQuestion{FQDN: "other.d"}); !errors.As(err, &f) || f.Reason != evidence.NotRecorded {
+		t.Errorf("a server without a folder: %v", err)
 	}
 }
 

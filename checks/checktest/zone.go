@@ -28,7 +28,7 @@ func parseZone(text string) (zone, error) {
 		switch data := f[2:]; {
 		case (rr.Type == "A" || rr.Type == "AAAA") && len(data) == 1:
 			rr.Address = data[0]
-		case rr.Type == "CNAME" && len(data) == 1:
+		case (rr.Type == "CNAME" || rr.Type == "NS") && len(data) == 1:
 			rr.Target = facts.Host(data[0])
 		case rr.Type == "SRV" && len(data) == 4:
 			var n [3]uint64
@@ -40,7 +40,7 @@ func parseZone(text string) (zone, error) {
 			}
 			rr.Priority, rr.Weight, rr.Port, rr.Target = uint16(n[0]), uint16(n[1]), int(n[2]), facts.Host(data[3])
 		default:
-			return nil, fmt.Errorf("%q is no A, AAAA, CNAME or SRV record", strings.TrimSpace(line))
+			return nil, fmt.Errorf("%q is no A, AAAA, CNAME, NS or SRV record", strings.TrimSpace(line))
 		}
 		z = append(z, rr)
 	}

@@ -14,9 +14,10 @@ const webPort = 443
 
 var (
 	refused = &checks.Message{
-		Tag:      "refused",
-		Severity: checks.Error,
-		Text:     "{endpoint} refuses the connection: nothing listens on the HTTPS port, or a firewall rejects it",
+		Tag:         "refused",
+		Severity:    checks.Error,
+		Text:        "{endpoint} refuses the connection: nothing listens on the HTTPS port, or a firewall rejects it",
+		ExplainedBy: []string{"iis/binding-443:no-binding", "iis/binding-443:other-address"},
 	}
 	noAnswer = &checks.Message{
 		Tag:      "no-answer",
@@ -33,11 +34,15 @@ var (
 		Tag:      "no-handshake",
 		Severity: checks.Error,
 		Text:     "{endpoint} accepts the connection and completes no TLS handshake: {problem}",
+		// Besides its own binding: IIS speaks TLS through the same Schannel.
+		ExplainedBy: []string{"host/schannel-protocols:tls10-disabled", "host/schannel-protocols:no-cipher",
+			"iis/binding-certificate:no-certificate", "iis/binding-certificate:not-in-store", "pki/private-key"},
 	}
 	nameMismatch = &checks.Message{
-		Tag:      "name-mismatch",
-		Severity: checks.Error,
-		Text:     "the certificate on {endpoint} is for {names} and not for {expected}",
+		Tag:         "name-mismatch",
+		Severity:    checks.Error,
+		Text:        "the certificate on {endpoint} is for {names} and not for {expected}",
+		ExplainedBy: []string{"iis/binding-443:no-binding", "iis/binding-443:other-address"},
 	}
 	commonNameOnly = &checks.Message{
 		Tag:         "common-name-only",

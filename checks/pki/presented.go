@@ -173,6 +173,9 @@ type anchors struct {
 	// unread counts those that cannot be read, one of which may be the one that is looked for.
 	unread int
 	read   []string
+	// published are those of list, in DER, that AD publishes.
+	published [][]byte
+	cites     []evidence.Key
 }
 
 func knownAnchors(p *checks.Pass) (anchors, error) {
@@ -180,8 +183,11 @@ func knownAnchors(p *checks.Pass) (anchors, error) {
 	if err != nil {
 		return anchors{}, err
 	}
-	a := anchors{read: l.Read}
+	a := anchors{read: l.Read, cites: []evidence.Key{facts.Anchors.Key(evidence.None{})}}
 	for _, known := range l.Anchors {
+		if known.Store == facts.StoreAD {
+			a.published = append(a.published, known.DER)
+		}
 		c, err := certs.Parse(known.DER)
 		if err != nil {
 			a.unread++

@@ -65,7 +65,7 @@ var arrows = map[string][]string{
 	"checks/all":                {"family", "checks", "checks/evidence/facts"},
 	"checks/knowledge":          {},
 	"checks/checktest/newcheck": {},
-	"checks/checktest":          {"checks/engine", "checks", "checks/evidence", "checks/evidence/facts", "checks/evidence/ntds"},
+	"checks/checktest":          {"checks/engine", "checks", "checks/evidence", "checks/evidence/facts", "checks/evidence/hostdump", "checks/evidence/ntds"},
 	"family":                    {"checks", "checks/evidence", "checks/evidence/facts", "checks/evidence/certs", "checks/evidence/ntds"},
 	"checks":                    {"checks/evidence"},
 	"checks/evidence":           {},

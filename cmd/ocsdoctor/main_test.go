@@ -124,9 +124,12 @@ func TestAHealthyDeploymentIsQuiet(t *testing.T) {
 			t.Errorf("%s: exit %d, roots %v, missing %+v", name, code, roots(r), r.Missing)
 		}
 		// What an ordinary account may not see, what is asked before a certain step only, and what takes an outside view.
-		skipped := []string{"ad/replication-neighbors", "ad/schema-master-ready", "dns/federation-srv", "dns/split-views"}
+		skipped := []string{
+			"ad/replication-neighbors", "ad/schema-master-ready", "dns/federation-srv", "dns/split-views", "patch/kb974571-before-setup", "patch/services-stopped-for-update",
+		}
 		for _, res := range r.Results {
-			if res.Status != "pass" && (res.Status != "skip" || !slices.Contains(skipped, res.Check)) {
+			due := !strings.HasPrefix(res.Reason, "not due before setup") // what setup and activation bring about, where they are still to come
+			if res.Status != "pass" && (res.Status != "skip" || due && !slices.Contains(skipped, res.Check)) {
 				t.Errorf("%s: %s on %s is %s: %s", name, res.Check, res.Subject.Name, res.Status, res.Reason)
 			}
 		}

@@ -4,9 +4,11 @@ import (
 	"crypto/sha1"
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
+	"unicode/utf16"
 
 	"ocsdoctor/checks/evidence"
 )
@@ -117,12 +119,16 @@ func deriveCertificates(r *evidence.Reader, q ServerQuestion) (CertificateStores
 	for _, l := range storeLocations {
 		questions = append(questions, StoreQuestion(q.FQDN, l.place, l.store))
 	}
-	keys, errs := evidence.GetAll(r, Registry, questions)
-	for _, err := range errs {
-		if err != nil {
-			return CertificateStores{}, err
-		}
+	// Where the first store cannot be read no other can: then they are not asked for.
+	first, err := Registry.Get(r, questions[0])
+	if err != nil {
+		return CertificateStores{}, err
 	}
+	rest, errs := evidence.GetAll(r, Registry, questions[1:])
+	if err := errors.Join(errs...); err != nil {
+		return CertificateStores{}, err
+	}
+	keys := append([]RegistryKey{first}, rest...)
 	var s CertificateStores
 	for i, l := range storeLocations {
 		for _, entry := range keys[i].Keys {
@@ -139,6 +145,14 @@ const (
 	propertyKeyProvider  = 2
 	propertyFriendlyName = 11
 	propertyCertificate  = 32
+)
+
+// What CRYPT_KEY_PROV_INFO says: the flag of a key of the machine (CRYPT_MACHINE_KEYSET; NCRYPT_MACHINE_KEY_FLAG has the same value),
+// and the type and the key spec (CERT_NCRYPT_KEY_SPEC) of a key storage provider.
+const (
+	machineKeySet      = 0x20
+	nextGenerationType = 0
+	nextGenerationSpec = 0xFFFFFFFF
 )
 
 const (
@@ -200,9 +214,6 @@ func (c *StoredCertificate) read(blob []byte) (problem string) {
 func (c *StoredCertificate) readKeyProvider(b []byte) (problem string) {
 	const (
 		head            = 28
-		nextGeneration  = 0          // the type of a key storage provider, which has none
-		machineKeySet   = 0x20       // NCRYPT_MACHINE_KEY_FLAG has the same value
-		ncryptKeySpec   = 0xFFFFFFFF // CERT_NCRYPT_KEY_SPEC
 		containerOffset = 0
 		providerOffset  = 4
 		typeOffset      = 8
@@ -230,7 +241,7 @@ func (c *StoredCertificate) readKeyProvider(b []byte) (problem string) {
 	}
 	c.HasKey = true
 	c.MachineKey = binary.LittleEndian.Uint32(b[flagsOffset:])&machineKeySet != 0
-	c.NextGeneration = binary.LittleEndian.Uint32(b[typeOffset:]) == nextGeneration || binary.LittleEndian.Uint32(b[keySpecOffset:]) == ncryptKeySpec
+	c.NextGeneration = binary.LittleEndian.Uint32(b[typeOffset:]) == nextGenerationType || binary.LittleEndian.Uint32(b[keySpecOffset:]) == nextGenerationSpec
 	return ""
 }
 
@@ -238,4 +249,45 @@ func (c *StoredCertificate) readKeyProvider(b []byte) (problem string) {
 func storedText(b []byte) string {
 	s, _, _ := strings.Cut(UTF16(b[:min(len(b), 2*maxStoredText)]), "\x00")
 	return s
+}
+
+// Encode is the value Blob of the entry: the opposite of [ReadStoredCertificate], for a store that is made up.
+func (c StoredCertificate) Encode() []byte {
+	var b []byte
+	add := func(id uint32, data []byte) {
+		b = binary.LittleEndian.AppendUint32(b, id)
+		b = binary.LittleEndian.AppendUint32(b, 1)
+		b = binary.LittleEndian.AppendUint32(b, uint32(len(data))) //nolint:gosec // short
+		b = append(b, data...)
+	}
+	if c.HasKey {
+		const head, rsaSChannel, keyExchange = 28, 12, 1
+		flags, kind, spec := uint32(0), uint32(rsaSChannel), uint32(keyExchange)
+		if c.MachineKey {
+			flags = machineKeySet
+		}
+		if c.NextGeneration {
+			kind, spec = nextGenerationType, nextGenerationSpec
+		}
+		container := utf16z(c.Container)
+		var key []byte
+		for _, n := range []uint32{head, uint32(head + len(container)), kind, flags, 0, 0, spec} { //nolint:gosec // short
+			key = binary.LittleEndian.AppendUint32(key, n)
+		}
+		add(propertyKeyProvider, slices.Concat(key, container, utf16z(c.Provider)))
+	}
+	if c.FriendlyName != "" {
+		add(propertyFriendlyName, utf16z(c.FriendlyName))
+	}
+	add(propertyCertificate, c.DER)
+	return b
+}
+
+// utf16z is text in little-endian UTF-16 with a final NUL.
+func utf16z(s string) []byte {
+	var b []byte
+	for _, u := range utf16.Encode([]rune(s + "\x00")) {
+		b = binary.LittleEndian.AppendUint16(b, u)
+	}
+	return b
 }

@@ -105,6 +105,19 @@ func stored(name string, blob []byte) facts.RegistryKey {
 	return facts.RegistryKey{Name: name, Exists: true, Values: []facts.RegistryValue{{Name: "Blob", Type: facts.RegBinary, Data: blob}}}
 }
 
+func TestEncodeStoredCertificate(t *testing.T) {
+	t.Parallel()
+	for _, c := range []facts.StoredCertificate{
+		{Thumbprint: storedName, DER: storedDER},
+		{Thumbprint: storedName, DER: storedDER, HasKey: true, MachineKey: true, Provider: schannel, Container: "5e7d", FriendlyName: "OCS é"},
+		{Thumbprint: storedName, DER: storedDER, HasKey: true, NextGeneration: true, Provider: "KSP", Container: "x"},
+	} {
+		if diff := cmp.Diff(c, facts.ReadStoredCertificate(storedName, c.Encode())); diff != "" {
+			t.Error(diff)
+		}
+	}
+}
+
 // What stands in a store of the machine, of a policy or of the enterprise is told apart, and an entry that cannot be read is not lost.
 func TestHostCertificates(t *testing.T) {
 	t.Parallel()

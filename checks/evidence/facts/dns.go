@@ -31,7 +31,7 @@ type Record struct {
 	TTL  uint32 `json:"ttl"`
 	// Address is an A or AAAA record's.
 	Address string `json:"address,omitempty"`
-	// Target is a CNAME's or SRV's; empty for an SRV whose target is the root: "service not offered" (RFC 2782).
+	// Target is a CNAME's, NS's or SRV's; empty for an SRV whose target is the root: "service not offered" (RFC 2782).
 	Target   string `json:"target,omitempty"`
 	Priority uint16 `json:"priority,omitempty"`
 	Weight   uint16 `json:"weight,omitempty"`

@@ -30,3 +30,33 @@ var HTTP = &evidence.Kind[HTTPQuestion, HTTPAnswer]{
 	Doc:   "a bounded fetch of a URL over http, directly or through the proxy",
 	Needs: []evidence.AnyKind{NetConnect, ConfigScope, Addresses, DNSLookup},
 }
+
+// PageQuestion asks for a path of a web server over HTTPS: the host is what is asked for and the name in the request.
+type PageQuestion struct {
+	Endpoint
+	// Path begins with a slash.
+	Path string
+}
+
+func (q PageQuestion) String() string { return fields(q.Endpoint.String(), q.Path) }
+
+// Page is how a web server answers a GET without credentials. Redirects are not followed.
+type Page struct {
+	Status int `json:"status,omitempty"`
+	// SubStatus is the number behind the point by which IIS is more exact in the text of its error pages: 4 of "403.4"; 0 if it gives none.
+	SubStatus int `json:"subStatus,omitempty"`
+	// Schemes are those of WWW-Authenticate in their order: "Negotiate", "NTLM".
+	Schemes []string `json:"schemes,omitempty"`
+	Server  string   `json:"server,omitempty"`
+	// Location is where a redirect leads.
+	Location string `json:"location,omitempty"`
+	// Problem says why there is no status although the handshake completed: what came is not HTTP, or the connection was closed.
+	Problem string `json:"problem,omitempty"`
+}
+
+// WebPage is a GET over HTTPS without credentials, of which the status and the headers matter.
+var WebPage = &evidence.Kind[PageQuestion, Page]{
+	Name:  "https.page",
+	Doc:   "how a web server answers a GET of a path over HTTPS without credentials",
+	Needs: []evidence.AnyKind{TLSHandshake, NetConnect, ConfigScope, Addresses, DNSLookup},
+}

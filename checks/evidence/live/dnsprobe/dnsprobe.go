@@ -204,6 +204,8 @@ func records(rrs []dns.RR) []facts.Record {
 			rec.Address = rr.AAAA.String()
 		case *dns.CNAME:
 			rec.Target = facts.Host(rr.Target)
+		case *dns.NS:
+			rec.Target = facts.Host(rr.Ns)
 		case *dns.SRV:
 			rec.Target, rec.Priority, rec.Weight, rec.Port = facts.Host(rr.Target), rr.Priority, rr.Weight, int(rr.Port)
 		default:

@@ -1,0 +1,73 @@
+package patch
+
+import (
+	"ocsdoctor/checks"
+	"ocsdoctor/checks/evidence"
+	"ocsdoctor/checks/evidence/facts"
+)
+
+var (
+	earlyPresent = &checks.Message{
+		Tag:      "present",
+		Severity: checks.Critical,
+		Text:     "{server} has the update KB974571, and OCS is not activated on it yet: the activation will fail with 0xC3EC78D8",
+	}
+	earlyReplaced = &checks.Message{
+		Tag:      "replaced",
+		Severity: checks.Critical,
+		Text:     "{server} has the update KB974571 in a form that cannot be removed by itself ({state}), and OCS is not activated on it yet: the activation will fail with 0xC3EC78D8",
+	}
+	earlyPending = &checks.Message{
+		Tag:      "pending",
+		Severity: checks.Critical,
+		Text:     "{server} gets the update KB974571 at its next restart, and OCS is not activated on it yet",
+	}
+	earlyLeaving = &checks.Message{
+		Tag:      "removal-pending",
+		Severity: checks.Critical,
+		Text:     "{server} loses the update KB974571 at its next restart only, and OCS is not activated on it yet",
+	}
+	earlyBuiltIn = &checks.Message{
+		Tag:      "effect-built-in",
+		Severity: checks.Warning,
+		Text:     "{server} runs {windows}, which is believed to contain the update KB974571 for good, and OCS is not activated on it yet",
+	}
+)
+
+var _ = register(&checks.Check{
+	ID:       "patch/kb974571-before-setup",
+	Title:    "the update KB974571 is not in effect while OCS is not activated",
+	Scope:    checks.ScopeServer,
+	Phases:   checks.BothPhases,
+	Needs:    []evidence.AnyKind{facts.HostWindows, facts.HostOCS, facts.HostUpdates},
+	Messages: []*checks.Message{earlyPresent, earlyReplaced, earlyPending, earlyLeaving, earlyBuiltIn},
+	Run: func(p *checks.Pass) error {
+		h, err := readHost(p)
+		switch {
+		case err != nil:
+			return err
+		case h.ocs.Activated:
+			return checks.NotApplicable("OCS is activated")
+		case !affected(h.windows):
+			return checks.NotApplicable("the update is none for " + h.windows.Name())
+		}
+		u, effect := h.certificateDecoding()
+		var m *checks.Message
+		switch {
+		case effect == facts.EffectBuiltIn:
+			m = earlyBuiltIn
+		case effect == facts.EffectPending:
+			m = earlyPending
+		case effect == facts.EffectLeaving:
+			m = earlyLeaving
+		case effect == facts.EffectPresent && u.Removable():
+			m = earlyPresent
+		case effect == facts.EffectPresent:
+			m = earlyReplaced
+		default:
+			return nil
+		}
+		p.Report(m, append(h.cites(), h.ocs.Cite), h.args(p, u)...)
+		return nil
+	},
+})

@@ -1,0 +1,12 @@
+package setup
+
+import (
+	"testing"
+
+	"ocsdoctor/checks/checktest"
+)
+
+func TestExamples(t *testing.T) {
+	t.Parallel()
+	checktest.Run(t, Checks())
+}
