@@ -152,7 +152,7 @@ func fillFromYAML(fs *pflag.FlagSet, name string, b []byte, given map[string]boo
 		for _, p := range pairs {
 			key, pos := p.Key.GetToken().Value, p.Key.GetToken().Position
 			f := fs.Lookup(key)
-			if f == nil && !slices.Contains(notInFile, key) && scanCommand(streams{}).Flags().Lookup(key) != nil {
+			if f == nil && !slices.Contains(notInFile, key) && (scanCommand(streams{}).Flags().Lookup(key) != nil || signinCommand(streams{}).Flags().Lookup(key) != nil) {
 				continue // one file serves all verbs
 			}
 			if f == nil || slices.Contains(notInFile, key) {

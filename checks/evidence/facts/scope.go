@@ -152,7 +152,7 @@ func fields(parts ...string) string {
 
 // All is every kind, for validation and for the catalogue.
 var All = []evidence.AnyKind{
-	ConfigScope, DNSAnswer, DNSLookup, Addresses, NetConnect, RootDSE, Search, Users, Directory, TLSHandshake, Register, Options, NTLM, Redirected, SignIn,
+	ConfigScope, DNSAnswer, DNSLookup, Addresses, NetConnect, RootDSE, Search, Users, Directory, TLSHandshake, TLSSurveys, Register, Options, NTLM, Redirected, SignIn,
 	SystemAnchors, Anchors, ADDomain, DomainControllers, SIPDomains, Servers, ServerNames, Discovery, ServerPhase,
 	Forest, Controllers, Catalog, DomainReader, Masters, SchemaVersion, ForestSettings, Groups, PropertySetIDs, SecurityDescriptor,
 	ReplicaLinks, Neighbors, Pools, TrustedServers, ServiceAccounts, AllUsers, PublicKeys, HTTP, WebPage, Registry, Services, Events, File, FileVersion, HostWindows, HostOCS, HostCertificates, HostWebServer, HostStarts, HostUpdates, HostRestart, SIPListeners, OCSServices, EdgeServers,

@@ -71,6 +71,8 @@ func (s *Source) ask(ctx context.Context, tr *env.Trace, req evidence.Request) (
 			return s.env.Reach(ctx, tr, r, q)
 		case facts.TLSHandshake:
 			return tlsprobe.Handshake(ctx, s.env, tr, r, q)
+		case facts.TLSSurveys:
+			return tlsprobe.Survey(ctx, s.env, tr, r, q)
 		}
 	case facts.DCQuestion:
 		if req.Kind == facts.RootDSE {
