@@ -211,7 +211,9 @@ func TestThePhaseOfAServer(t *testing.T) {
 	objects := facts.Search.Key(facts.NewSearch("dc1.ad.example", "CN=OCS,DC=ad,DC=example", "sub", "(|(objectClass=msRTCSIP-Server)(objectClass=msRTCSIP-WebComponents)(objectClass=msRTCSIP-MCU))", "objectClass"))
 	found := facts.SearchResult{Entries: []facts.Entry{{DN: "CN=OCS,DC=ad,DC=example"}}}
 	products := facts.Registry.Key(facts.RegistryQuestion{Host: server.Host, Key: `HKLM\SOFTWARE\Microsoft\Real-Time Communications`, Depth: 1})
-	service := func(name string) evidence.Key { return facts.Registry.Key(facts.ServiceConfigQuestion(server.Host, name)) }
+	service := func(name string) evidence.Key {
+		return facts.Registry.Key(facts.ServiceConfigQuestion(server.Host, name))
+	}
 	frontEnd, conferencing, applications := service("RtcSrv"), service("RTCIMMCU"), service("RTCAPPSRV")
 	denied := evidence.Fail(evidence.Denied, "access denied")
 	directory := func(o facts.SearchResult, host any) map[evidence.Key]any {
