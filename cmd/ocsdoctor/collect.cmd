@@ -65,9 +65,8 @@ echo   registry
 for %%v in (CurrentVersion CurrentBuildNumber CSDVersion ProductName EditionID InstallationType InstallDate SystemRoot) do call :value "%software%\Windows NT\CurrentVersion" %%v
 call :values "%control%\Session Manager"
 call :values "%control%\Lsa"
-call :values "HKLM\HARDWARE\DESCRIPTION\System"
 call :value "%control%\Session Manager\Environment" PROCESSOR_ARCHITECTURE
-call :key "HKLM\HARDWARE\DESCRIPTION\System" BIOS
+call :key "HKLM\HARDWARE\DESCRIPTION" System
 call :key "%control%" ProductOptions
 call :key "%control%" Windows
 call :key "%control%\SecurityProviders" SCHANNEL
