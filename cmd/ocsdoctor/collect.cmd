@@ -65,9 +65,8 @@ echo   registry
 for %%v in (CurrentVersion CurrentBuildNumber CSDVersion ProductName EditionID InstallationType InstallDate SystemRoot) do call :value "%software%\Windows NT\CurrentVersion" %%v
 call :values "%control%\Session Manager"
 call :values "%control%\Lsa"
-call :values "HKLM\HARDWARE\DESCRIPTION\System"
 call :value "%control%\Session Manager\Environment" PROCESSOR_ARCHITECTURE
-call :key "HKLM\HARDWARE\DESCRIPTION\System" BIOS
+call :key "HKLM\HARDWARE\DESCRIPTION" System
 call :key "%control%" ProductOptions
 call :key "%control%" Windows
 call :key "%control%\SecurityProviders" SCHANNEL
@@ -207,7 +206,7 @@ goto :eof
 rem :events NAME LOG reads the newest 2000 records of a log; on Server 2003 it saves the log.
 :events
 if not exist "%system%\wevtutil.exe" goto saved
-wevtutil qe %2 /c:2000 /rd:true /f:xml /uni:true >"%out%\events\%1.xml" 2>nul
+wevtutil qe %2 /c:2000 /rd:true /f:xml /e:Events /uni:true >"%out%\events\%1.xml" 2>nul
 set "code=%errorlevel%"
 set "file=events\%1.xml"
 goto logged
