@@ -1,7 +1,9 @@
 package facts
 
 import (
+	"cmp"
 	"encoding/binary"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -302,14 +304,21 @@ type Windows struct {
 	Cite evidence.Key `json:"cite"`
 }
 
+// The versions of Windows on which OCS 2007 R2 runs.
+const (
+	Windows2003   = "5.2"
+	Windows2008   = "6.0"
+	Windows2008R2 = "6.1"
+)
+
 // Generation is the name by which people know it: "Windows Server 2008 R2".
 func (w Windows) Generation() string {
 	switch w.Version {
-	case "5.2":
+	case Windows2003:
 		return "Windows Server 2003"
-	case "6.0":
+	case Windows2008:
 		return "Windows Server 2008"
-	case "6.1":
+	case Windows2008R2:
 		return "Windows Server 2008 R2"
 	}
 	return w.Product
@@ -391,7 +400,8 @@ type Product struct {
 	Version string `json:"version,omitempty"`
 	// InstallDir ends in a backslash.
 	InstallDir string `json:"installDir,omitempty"`
-	// Activated tells that the Front-End service is there and not disabled, as it is between setup and activation.
+	// Activated tells that the Front-End service is there, and it or another service of OCS is not disabled, as all are between setup and
+	// activation.
 	Activated bool         `json:"activated,omitempty"`
 	Cite      evidence.Key `json:"cite"`
 }
@@ -413,10 +423,9 @@ func deriveOCS(r *evidence.Reader, q ServerQuestion) (Product, error) {
 		ServiceConfigQuestion(q.FQDN, FrontEndService),
 	}
 	keys, errs := evidence.GetAll(r, Registry, questions)
-	for _, err := range errs {
-		if err != nil {
-			return Product{}, err
-		}
+	err := cmp.Or(errs...)
+	if err != nil {
+		return Product{}, err
 	}
 	core := keys[0].Find(coreProduct)
 	p := Product{Version: core.Text("Version"), InstallDir: core.Text("InstallDir"), Cite: Registry.Key(questions[0])}
@@ -426,7 +435,27 @@ func deriveOCS(r *evidence.Reader, q ServerQuestion) (Product, error) {
 	p.Installed = core.Exists || keys[1].Exists
 	start, known := keys[1].DWord("Start")
 	p.Activated = known && start != StartDisabled
-	return p, nil
+	if known && !p.Activated {
+		p.Activated, err = othersEnabled(r, q)
+	}
+	return p, err
+}
+
+// othersEnabled tells whether a service of OCS is enabled that activation enables together with the Front-End: then the Front-End was
+// disabled by somebody.
+func othersEnabled(r *evidence.Reader, q ServerQuestion) (bool, error) {
+	var questions []RegistryQuestion
+	for _, name := range slices.Concat(ConferencingServices, EdgeServices) {
+		questions = append(questions, ServiceConfigQuestion(q.FQDN, name))
+	}
+	keys, errs := evidence.GetAll(r, Registry, questions)
+	if err := cmp.Or(errs...); err != nil {
+		return false, err
+	}
+	return slices.ContainsFunc(keys, func(k RegistryKey) bool {
+		start, known := k.DWord("Start")
+		return known && start != StartDisabled
+	}), nil
 }
 
 // ServiceConfigQuestion asks for how a service is configured: Start, ObjectName, ImagePath, DependOnService.
