@@ -3,7 +3,6 @@ package facts
 import (
 	"cmp"
 	"encoding/binary"
-	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -400,14 +399,16 @@ type Product struct {
 	Version string `json:"version,omitempty"`
 	// InstallDir ends in a backslash.
 	InstallDir string `json:"installDir,omitempty"`
-	// Activated tells that the Front-End service is there, and it or another service of OCS is not disabled, as all are between setup and
-	// activation.
+	// Activated tells that a service is not disabled, as all are between setup and activation. One alone may have been disabled since.
 	Activated bool         `json:"activated,omitempty"`
 	Cite      evidence.Key `json:"cite"`
 }
 
 // coreProduct is the key of the core components (ocscore.msi).
 const coreProduct = `{A766C25B-A1D1-4711-A726-AC3E7CA4AAB3}`
+
+// activatedServices are of those that activation enables, whatever the role.
+var activatedServices = []string{FrontEndService, "RTCIMMCU", AppHostService}
 
 // HostOCS is what a server's registry says of OCS on it.
 var HostOCS = &evidence.Kind[ServerQuestion, Product]{
@@ -420,11 +421,12 @@ var HostOCS = &evidence.Kind[ServerQuestion, Product]{
 func deriveOCS(r *evidence.Reader, q ServerQuestion) (Product, error) {
 	questions := []RegistryQuestion{
 		{q.FQDN, `HKLM\SOFTWARE\Microsoft\Real-Time Communications`, 1, nil},
-		ServiceConfigQuestion(q.FQDN, FrontEndService),
+	}
+	for _, service := range activatedServices {
+		questions = append(questions, ServiceConfigQuestion(q.FQDN, service))
 	}
 	keys, errs := evidence.GetAll(r, Registry, questions)
-	err := cmp.Or(errs...)
-	if err != nil {
+	if err := cmp.Or(errs...); err != nil {
 		return Product{}, err
 	}
 	core := keys[0].Find(coreProduct)
@@ -433,29 +435,11 @@ func deriveOCS(r *evidence.Reader, q ServerQuestion) (Product, error) {
 		p.InstallDir += `\`
 	}
 	p.Installed = core.Exists || keys[1].Exists
-	start, known := keys[1].DWord("Start")
-	p.Activated = known && start != StartDisabled
-	if known && !p.Activated {
-		p.Activated, err = othersEnabled(r, q)
+	for _, key := range keys[1:] {
+		start, known := key.DWord("Start")
+		p.Activated = p.Activated || known && start != StartDisabled
 	}
-	return p, err
-}
-
-// othersEnabled tells whether a service of OCS is enabled that activation enables together with the Front-End: then the Front-End was
-// disabled by somebody.
-func othersEnabled(r *evidence.Reader, q ServerQuestion) (bool, error) {
-	var questions []RegistryQuestion
-	for _, name := range slices.Concat(ConferencingServices, EdgeServices) {
-		questions = append(questions, ServiceConfigQuestion(q.FQDN, name))
-	}
-	keys, errs := evidence.GetAll(r, Registry, questions)
-	if err := cmp.Or(errs...); err != nil {
-		return false, err
-	}
-	return slices.ContainsFunc(keys, func(k RegistryKey) bool {
-		start, known := k.DWord("Start")
-		return known && start != StartDisabled
-	}), nil
+	return p, nil
 }
 
 // ServiceConfigQuestion asks for how a service is configured: Start, ObjectName, ImagePath, DependOnService.
