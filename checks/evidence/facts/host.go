@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"cmp"
 	"encoding/binary"
 	"strconv"
 	"strings"
@@ -302,14 +303,21 @@ type Windows struct {
 	Cite evidence.Key `json:"cite"`
 }
 
+// The versions of Windows on which OCS 2007 R2 runs.
+const (
+	Windows2003   = "5.2"
+	Windows2008   = "6.0"
+	Windows2008R2 = "6.1"
+)
+
 // Generation is the name by which people know it: "Windows Server 2008 R2".
 func (w Windows) Generation() string {
 	switch w.Version {
-	case "5.2":
+	case Windows2003:
 		return "Windows Server 2003"
-	case "6.0":
+	case Windows2008:
 		return "Windows Server 2008"
-	case "6.1":
+	case Windows2008R2:
 		return "Windows Server 2008 R2"
 	}
 	return w.Product
@@ -391,13 +399,16 @@ type Product struct {
 	Version string `json:"version,omitempty"`
 	// InstallDir ends in a backslash.
 	InstallDir string `json:"installDir,omitempty"`
-	// Activated tells that the Front-End service is there and not disabled, as it is between setup and activation.
+	// Activated tells that a service is not disabled, as all are between setup and activation. One alone may have been disabled since.
 	Activated bool         `json:"activated,omitempty"`
 	Cite      evidence.Key `json:"cite"`
 }
 
 // coreProduct is the key of the core components (ocscore.msi).
 const coreProduct = `{A766C25B-A1D1-4711-A726-AC3E7CA4AAB3}`
+
+// activatedServices are of those that activation enables, whatever the role.
+var activatedServices = []string{FrontEndService, "RTCIMMCU", AppHostService}
 
 // HostOCS is what a server's registry says of OCS on it.
 var HostOCS = &evidence.Kind[ServerQuestion, Product]{
@@ -410,13 +421,13 @@ var HostOCS = &evidence.Kind[ServerQuestion, Product]{
 func deriveOCS(r *evidence.Reader, q ServerQuestion) (Product, error) {
 	questions := []RegistryQuestion{
 		{q.FQDN, `HKLM\SOFTWARE\Microsoft\Real-Time Communications`, 1, nil},
-		ServiceConfigQuestion(q.FQDN, FrontEndService),
+	}
+	for _, service := range activatedServices {
+		questions = append(questions, ServiceConfigQuestion(q.FQDN, service))
 	}
 	keys, errs := evidence.GetAll(r, Registry, questions)
-	for _, err := range errs {
-		if err != nil {
-			return Product{}, err
-		}
+	if err := cmp.Or(errs...); err != nil {
+		return Product{}, err
 	}
 	core := keys[0].Find(coreProduct)
 	p := Product{Version: core.Text("Version"), InstallDir: core.Text("InstallDir"), Cite: Registry.Key(questions[0])}
@@ -424,8 +435,10 @@ func deriveOCS(r *evidence.Reader, q ServerQuestion) (Product, error) {
 		p.InstallDir += `\`
 	}
 	p.Installed = core.Exists || keys[1].Exists
-	start, known := keys[1].DWord("Start")
-	p.Activated = known && start != StartDisabled
+	for _, key := range keys[1:] {
+		start, known := key.DWord("Start")
+		p.Activated = p.Activated || known && start != StartDisabled
+	}
 	return p, nil
 }
 
