@@ -60,8 +60,12 @@ type SignIn struct {
 	plain bool
 	// client is the program that signs in, in words.
 	client string
-	// by asks DNS again for the record that won.
-	by, again string
+	// account is the test account that signs in; empty for none. means explains a number of ms-diagnostics.
+	account string
+	means   func(string) string
+	now     time.Time
+	// by asks DNS again for the record that won, and explain what the server's own reason means.
+	by, again, explain string
 }
 
 // SignInStep is one step of the walk.
@@ -118,6 +122,8 @@ type SignInMeta struct {
 	// Profile is the name of the client, one of facts.ProfileNames; empty is Communicator 2007 R2. TCP lets it do without TLS.
 	Profile string
 	TCP     bool
+	// Means says what a number of ms-diagnostics comes down to; empty for one that is not known.
+	Means func(id string) string
 	// Again is the command line that walks again.
 	Again string
 }
@@ -130,7 +136,9 @@ const (
 	stepHandshake
 	stepCertificate
 	stepRegister
-	stepChallenge
+	stepAuthenticate
+	stepRedirect
+	stepUnregister
 	stepAccount
 )
 
@@ -140,16 +148,25 @@ func NewSignIn(store *evidence.Store, m SignInMeta) *SignIn {
 	profile := facts.ProfileOf(m.Profile)
 	s := &SignIn{
 		Schema: SignInSchema, URI: m.URI, Profile: profile.Name, client: profile.Client, Vantage: vantage(m.Host, m.Scope), Also: []SignInRoot{}, again: m.Again,
+		account: m.Scope.SIPUser, means: m.Means, now: m.Now,
 	}
-	w := &signInWalk{SignIn: s, r: store.NewReader(facts.All), domain: domain, now: m.Now, profile: profile, tcp: m.TCP}
+	w := &signInWalk{SignIn: s, r: store.NewReader(facts.All), domain: domain, profile: profile, tcp: m.TCP}
 	var account SignInStep
 	evidence.Parallel(w.follow, func() { account = w.account() })
 	s.Steps = append(s.Steps, account)
+	for i := range s.Steps {
+		s.Steps[i].N = i + 1
+	}
+	s.clock(store)
+	return s
+}
+
+// clock gives each step the time of the longest exchange that it was the first to need: the client asks side by side too.
+func (s *SignIn) clock(store *evidence.Store) {
 	seen := map[evidence.Key]bool{}
 	for i := range s.Steps {
 		st := &s.Steps[i]
-		st.N, st.Answer = i+1, strings.Join(st.answers, "; ")
-		// The time of the longest exchange that it was the first to need: the client asks side by side too.
+		st.Answer, st.DurationMs = strings.Join(st.answers, "; "), 0
 		lineage := store.Lineage(st.rests)
 		for _, rec := range store.Records() {
 			if lineage[rec.Key] && !seen[rec.Key] {
@@ -158,7 +175,6 @@ func NewSignIn(store *evidence.Store, m SignInMeta) *SignIn {
 			}
 		}
 	}
-	return s
 }
 
 // Lost tells whether the walk came to something that could not be looked at.
@@ -171,15 +187,16 @@ func (s *SignIn) Lost() bool {
 func (s *SignIn) Judge(store *evidence.Store, out *engine.Outcome, sees func(core string) *UserSees) {
 	j := &signInJudge{SignIn: s, out: out, servers: append([]facts.Endpoint{s.at}, peers(store.NewReader(facts.All), s.at)...)}
 	j.certificate()
-	j.account()
+	j.judgeAccount()
+	j.signIn(store)
+	s.clock(store)
 	end := ""
 	for i := range s.Steps {
 		st := &s.Steps[i]
-		if end != "" && i <= stepChallenge {
+		if end != "" && i < stepAccount && st.NotTried == "" {
 			*st = SignInStep{N: st.N, What: st.What, Asked: st.Asked, Outcome: StepNotTried, NotTried: end}
 		}
 		end = cmp.Or(end, ends(st.N, st.Outcome))
-		st.Answer = strings.Join(st.answers, "; ")
 		if st.Outcome == StepStops && s.StoppedAt == 0 {
 			s.StoppedAt = st.N
 			if st.sees != "" {
@@ -204,7 +221,7 @@ func (s *SignIn) conclude(root *checks.Finding) {
 		s.Root, s.Reach = &r, reachOf(root.Subject.Scope)
 		s.Next = cmp.Or(firstCommand(parseMarkdown(r.Fix)), "ocsdoctor explain "+r.Check+":"+r.Tag)
 	case s.StoppedAt > 0 || s.Lost():
-		s.Reach, s.Next = s.unexplained(), s.again+" -v"
+		s.Reach, s.Next = s.unexplained(), cmp.Or(s.explain, s.again+" -v")
 	case len(s.Also) > 0:
 		s.Reach, s.Next = ReachNobody, "ocsdoctor explain "+s.Also[0].Check+":"+s.Also[0].Tag
 	default:
@@ -218,7 +235,7 @@ func (s *SignIn) unexplained() string {
 	switch {
 	case s.StoppedAt == 0 || s.StoppedAt-1 == stepConnect && s.Steps[stepConnect].silent:
 		return ReachVantage
-	case s.StoppedAt-1 == stepAccount:
+	case s.StoppedAt-1 == stepAccount || s.StoppedAt-1 == stepAuthenticate:
 		return ReachUser
 	case s.StoppedAt-1 <= stepAddress:
 		return ReachSIPDomain

@@ -29,7 +29,7 @@ func (j *signInJudge) cites(step int) []evidence.Key {
 		case stepHandshake, stepCertificate:
 			keys = append(keys, facts.TLSHandshake.Key(e))
 		case stepRegister:
-			keys = append(keys, facts.Register.Key(facts.RegisterQuestion{Endpoint: e, Domain: strings.SplitN(j.URI, "@", 2)[1]}))
+			keys = append(keys, facts.Register.Key(facts.RegisterQuestion{Endpoint: e, Domain: strings.SplitN(j.URI, "@", 2)[1], TCP: j.plain}))
 		}
 	}
 	return append(keys, j.Steps[step].rests...)
@@ -73,8 +73,8 @@ func (j *signInJudge) certificate() {
 	}
 }
 
-// account lets what the checks find of the user stop him: any error, and an account that cannot log on.
-func (j *signInJudge) account() {
+// judgeAccount lets what the checks find of the user stop him: any error, and an account that cannot log on.
+func (j *signInJudge) judgeAccount() {
 	st := &j.Steps[stepAccount]
 	if st.Outcome != StepOK {
 		return
@@ -99,15 +99,7 @@ func (j *signInJudge) root() *checks.Finding {
 	stops := func(f *checks.Finding) bool { return f.Message.Severity >= checks.Error }
 	end := j.StoppedAt - 1
 	if end == stepAccount {
-		for _, f := range j.out.Roots {
-			if j.stopsUser(f) {
-				return f
-			}
-		}
-		if list := j.findings(j.Steps[end].rests, j.stopsUser); len(list) > 0 {
-			return j.out.Root(list[0])
-		}
-		return nil
+		return j.ofTheUser()
 	}
 	if end < 0 {
 		end = slices.IndexFunc(j.Steps, func(st SignInStep) bool { return st.Outcome == StepUnknown })
@@ -121,9 +113,25 @@ func (j *signInJudge) root() *checks.Finding {
 		}
 	}
 	for ; end >= 0; end-- {
+		if end == stepAuthenticate || end == stepRedirect || end == stepUnregister { // the checks have no account to sign in with
+			return j.ofTheUser()
+		}
 		if list := j.findings(j.cites(end), stops); len(list) > 0 {
 			return j.out.Root(list[0])
 		}
+	}
+	return nil
+}
+
+// ofTheUser is the root of what the checks find of the user; nil for nothing.
+func (j *signInJudge) ofTheUser() *checks.Finding {
+	for _, f := range j.out.Roots {
+		if j.stopsUser(f) {
+			return f
+		}
+	}
+	if list := j.findings(j.Steps[stepAccount].rests, j.stopsUser); len(list) > 0 {
+		return j.out.Root(list[0])
 	}
 	return nil
 }

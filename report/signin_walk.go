@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"strconv"
 	"strings"
 	"time"
 
@@ -17,7 +16,6 @@ type signInWalk struct {
 	*SignIn
 	r      *evidence.Reader
 	domain string
-	now    time.Time
 	// profile is the client, which may do without TLS where tcp is set.
 	profile facts.Profile
 	tcp     bool
@@ -71,10 +69,16 @@ func (w *signInWalk) follow() {
 	w.connect()
 	w.certificate(w.handshake())
 	w.register()
-	w.add(SignInStep{
-		What: "authenticate", Asked: "REGISTER with the answer to the challenge", Outcome: StepNotTried,
-		NotTried: "no test account was given; this version goes as far as the challenge",
-	})
+	for _, st := range accountSteps {
+		w.Steps = append(w.Steps, SignInStep{What: st[0], Asked: st[1], Outcome: StepNotTried})
+	}
+}
+
+// accountSteps take an account to sign in with.
+var accountSteps = [][2]string{
+	{"authenticate", "REGISTER with the answer to the challenge"},
+	{"be redirected to the home pool", "where the server sends the account on"},
+	{"unregister", "REGISTER that expires at once"},
 }
 
 // ask reads a fact of the endpoint that the client goes to. A recording of a scan may hold it under another name of the same
@@ -197,54 +201,6 @@ func certificateSays(h facts.Handshake, host string, now time.Time) (says []stri
 		}
 	}
 	return says, ok
-}
-
-func (w *signInWalk) register() {
-	st := SignInStep{What: "ask to register", Asked: "REGISTER sip:" + w.domain + " without credentials", Outcome: StepOK, sees: seesIncorrect}
-	if w.end == "" {
-		a, e, err := ask(w, func(e facts.Endpoint) (facts.SIPAnswer, error) {
-			return facts.Register.Get(w.r, facts.RegisterQuestion{Endpoint: e, Domain: w.domain, TCP: w.plain})
-		})
-		st.rests = []evidence.Key{facts.Register.Key(facts.RegisterQuestion{Endpoint: e, Domain: w.domain, TCP: w.plain})}
-		if e != w.at {
-			st.Asked += ", recorded as " + e.String()
-		}
-		st.answer(a)
-		st.looked(err)
-	}
-	w.add(st)
-}
-
-// answer judges the server's answer to a REGISTER without credentials.
-func (st *SignInStep) answer(a facts.SIPAnswer) {
-	st.answers = []string{strings.TrimSpace(strconv.Itoa(a.Status) + " " + a.Phrase)}
-	for _, c := range a.Challenges {
-		st.answers = append(st.answers, strings.TrimSpace(c.Scheme+" "+c.Parameters["targetname"]))
-	}
-	diagnostics := cmp.Or(a.Header("ms-diagnostics"), a.Header("ms-diagnostics-public"))
-	if diagnostics != "" {
-		st.answers = append(st.answers, "ms-diagnostics "+diagnostics)
-	}
-	switch {
-	case a.NotSIP:
-		st.Outcome, st.answers, st.sees = StepStops, []string{"what answers does not speak SIP"}, ""
-	case a.Status == 200:
-	case a.Status == 401 || a.Status == 407:
-		if !a.Offers("NTLM") && !a.Offers("Kerberos") {
-			st.Outcome = StepStops
-		}
-	case a.Status/100 == 3:
-		st.Outcome = StepUnknown
-		st.answers = append(st.answers, "it sends the client on to "+cmp.Or(a.Header("Contact"), "nowhere")+", which is not followed")
-	default:
-		st.Outcome = StepStops
-		switch {
-		case strings.HasPrefix(diagnostics, "1700"): // 17000 to 17004: the Client Version Filter ([MS-OCER] section 8.16)
-			st.sees = seesVersion
-		case a.Status != 403 && a.Status != 404:
-			st.sees = ""
-		}
-	}
 }
 
 // account is what the server will find of the user in AD once he has shown who he is. It does not hang on the way there.

@@ -24,19 +24,40 @@ func namedAccount(p *checks.Pass) (facts.ServiceAccount, error) {
 	}
 	i := slices.IndexFunc(list, func(a facts.ServiceAccount) bool { return a.Name == p.Subject.Name })
 	if i < 0 {
-		return facts.ServiceAccount{}, evidence.FailAt(evidence.NoTarget, p.Subject.Name+" is not a member of the RTC service groups",
+		return facts.ServiceAccount{}, evidence.FailAt(evidence.NoTarget, "no service of OCS logs on as "+p.Subject.Name+", and it is not a member of the RTC service groups",
 			facts.ServiceAccounts.Key(evidence.None{}))
+	}
+	if list[i].Idle {
+		return facts.ServiceAccount{}, checks.NotApplicable("no service of OCS logs on as " + p.Subject.Name)
 	}
 	return list[i], nil
 }
 
-// services are what an account runs, by the groups that it is in.
+// runsFrontEnd and runsComponents tell what an account runs: by the services that log on as it, or, where the servers could not be read, by the
+// groups that it is in.
+func runsFrontEnd(a facts.ServiceAccount) bool {
+	if len(a.Runs) == 0 {
+		return slices.Contains(a.Groups, frontEndGroup)
+	}
+	return slices.ContainsFunc(a.Runs, isFrontEnd)
+}
+
+func runsComponents(a facts.ServiceAccount) bool {
+	if len(a.Runs) == 0 {
+		return slices.Contains(a.Groups, componentGroup)
+	}
+	return slices.ContainsFunc(a.Runs, func(r facts.ServiceRun) bool { return !isFrontEnd(r) })
+}
+
+func isFrontEnd(r facts.ServiceRun) bool { return strings.EqualFold(r.Service, facts.FrontEndService) }
+
+// services are what an account runs.
 func services(a facts.ServiceAccount) string {
 	var names []string
-	if slices.Contains(a.Groups, frontEndGroup) {
+	if runsFrontEnd(a) {
 		names = append(names, "the Front-End service")
 	}
-	if slices.Contains(a.Groups, componentGroup) {
+	if runsComponents(a) {
 		names = append(names, "the conferencing and application services")
 	}
 	return strings.Join(names, " and ")
@@ -45,7 +66,7 @@ func services(a facts.ServiceAccount) string {
 // accountArgs are the arguments that describe a service account.
 func accountArgs(a facts.ServiceAccount, more ...checks.Arg) []checks.Arg {
 	return append([]checks.Arg{checks.A("account", a.Name), checks.A("dn", a.DN), checks.A("services", services(a)),
-		checks.A("groups", strings.Join(a.Groups, ", ")), checks.A("component", mark(slices.Contains(a.Groups, componentGroup)))}, more...)
+		checks.A("groups", strings.Join(a.Groups, ", ")), checks.A("component", mark(runsComponents(a)))}, more...)
 }
 
 // mark is what a condition of a fix reads.

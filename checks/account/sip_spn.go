@@ -96,8 +96,8 @@ func targetNames(p *checks.Pass) ([]target, error) {
 	return out, nil
 }
 
-// judgeSPN looks for the accounts of the whole forest that have the name. The right one is a member of the group of the Front-End service; front ends of
-// one pool share it.
+// judgeSPN looks for the accounts of the whole forest that have the name. The right one is what the Front-End service of the server
+// logs on as, or, where that could not be read, a member of its group; front ends of one pool share it.
 func judgeSPN(p *checks.Pass, t target) error {
 	c, err := facts.Catalog.Get(p.Facts, evidence.None{})
 	if err != nil {
@@ -112,9 +112,17 @@ func judgeSPN(p *checks.Pass, t target) error {
 	if err != nil {
 		return err
 	}
+	accounts, err := facts.ServiceAccounts.Get(p.Facts, evidence.None{})
+	if err != nil {
+		return err
+	}
 	g, _ := groups.Find(frontEndGroup)
+	rightful := g.Members
+	if runner := frontEndRunner(p, accounts); runner != "" {
+		rightful = []string{runner}
+	}
 	isMember := func(dn string) bool {
-		return slices.ContainsFunc(g.Members, func(m string) bool { return strings.EqualFold(m, dn) })
+		return slices.ContainsFunc(rightful, func(m string) bool { return strings.EqualFold(m, dn) })
 	}
 	cites := []evidence.Key{t.cite, facts.Search.Key(q)}
 	msg := spnDuplicate
@@ -123,11 +131,13 @@ func judgeSPN(p *checks.Pass, t target) error {
 		msg = spnMissing
 	case len(res.Entries) == 1 && isMember(res.Entries[0].DN):
 		return nil
-	case len(res.Entries) == 1 && len(g.Members) == 0:
+	case len(res.Entries) == 1 && len(rightful) == 0:
 		return evidence.FailAt(evidence.NoTarget, "which account runs the Front-End service is not known: "+frontEndGroup+" has no member", groups.Cite)
 	case len(res.Entries) == 1:
-		if _, err := onlyDirect(p, g); err != nil {
-			return err
+		if frontEndRunner(p, accounts) == "" {
+			if _, err := onlyDirect(p, g); err != nil {
+				return err
+			}
 		}
 		msg, cites = spnWrongAccount, append(cites, groups.Cite)
 	}
@@ -135,10 +145,7 @@ func judgeSPN(p *checks.Pass, t target) error {
 	if err != nil {
 		return err
 	}
-	right, err := frontEndAccount(p)
-	if err != nil {
-		return err
-	}
+	right := frontEndAccount(p, accounts)
 	p.Report(msg, cites, checks.A("server", p.Subject.Name), checks.A("spn", t.spn), checks.A("holders", facts.Few(names, ", ", 5)),
 		checks.A("wrong", wrong), checks.A("account", right), checks.A("right", mark(right != "")))
 	return nil
@@ -161,21 +168,31 @@ func holderNames(p *checks.Pass, entries []facts.Entry, right func(dn string) bo
 	return names, wrong, nil
 }
 
-// frontEndAccount is the account of the Front-End service; "" when its group has none or several.
-func frontEndAccount(p *checks.Pass) (string, error) {
-	accounts, err := facts.ServiceAccounts.Get(p.Facts, evidence.None{})
-	if err != nil {
-		return "", err
+// frontEndRunner is the DN of the account that the Front-End service of the server logs on as; "" where its services could not be read.
+func frontEndRunner(p *checks.Pass, accounts []facts.ServiceAccount) string {
+	for _, a := range accounts {
+		if a.Has(p.Subject.Name, facts.FrontEndService) {
+			return a.DN
+		}
 	}
+	return ""
+}
+
+// frontEndAccount is the name of the account of the Front-End service; "" when its services could not be read and its group has none or several.
+func frontEndAccount(p *checks.Pass, accounts []facts.ServiceAccount) string {
 	name := ""
 	for _, a := range accounts {
+		if a.Has(p.Subject.Name, facts.FrontEndService) {
+			return a.Name
+		}
 		if !slices.Contains(a.Groups, frontEndGroup) {
 			continue
 		}
 		if name != "" {
-			return "", nil
+			name = ""
+			break
 		}
 		name = a.Name
 	}
-	return name, nil
+	return name
 }

@@ -42,8 +42,9 @@ type certSpec struct {
 	SHA1 bool `json:"sha1"`
 	// EKU are the object identifiers of its extended key usages; none: it has no such extension.
 	EKU []string `json:"eku"`
-	// CDP are the addresses of its issuer's CRL.
+	// CDP are the addresses of its issuer's CRL, and AIA those of its issuer's certificate.
 	CDP []string `json:"cdp"`
+	AIA []string `json:"aia"`
 	// OCSP are the addresses of its issuer's responder, Freshest those of the deltas of its issuer's CRL.
 	OCSP     []string `json:"ocsp"`
 	Freshest []string `json:"freshest"`
@@ -84,7 +85,7 @@ func (s certSpec) template(serial int64) (*x509.Certificate, error) {
 	from, err1 := time.Parse(time.DateOnly, s.From)
 	to, err2 := time.Parse(time.DateOnly, s.To)
 	c := &x509.Certificate{
-		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: s.CN}, DNSNames: s.DNS, CRLDistributionPoints: s.CDP, OCSPServer: s.OCSP,
+		SerialNumber: big.NewInt(serial), Subject: pkix.Name{CommonName: s.CN}, DNSNames: s.DNS, CRLDistributionPoints: s.CDP, IssuingCertificateURL: s.AIA, OCSPServer: s.OCSP,
 		NotBefore: from, NotAfter: to, IsCA: s.CA, BasicConstraintsValid: s.CA,
 	}
 	if s.SHA1 {
@@ -279,20 +280,21 @@ func (m made) respond(address string, s responderSpec, q facts.HTTPQuestion) (fa
 	return facts.HTTPAnswer{Status: 200, Type: "application/ocsp-response", Body: der}, err
 }
 
-// inline replaces "attribute: @crl NAME" in a directory.
+// inline replaces "attribute: @crl NAME" and "attribute: @der NAME" in a directory.
 func (m made) inline(ldif string) (string, error) {
 	var b strings.Builder
 	for line := range strings.Lines(ldif) {
-		attribute, name, ok := strings.Cut(strings.TrimSpace(line), ": @crl ")
-		if !ok {
+		attribute, value, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		if form, _, _ := strings.Cut(value, " "); form != "@crl" && form != "@der" {
 			b.WriteString(line)
 			continue
 		}
-		der, ok := m.lists[name]
-		if !ok {
-			return "", fmt.Errorf("no list %q is made", name)
+		der, err := m.replace(value)
+		if err != nil {
+			return "", err
 		}
-		b.WriteString(attribute + ":: " + base64.StdEncoding.EncodeToString(der) + "\n")
+		raw := der.([]byte) // both forms stand for bytes
+		b.WriteString(attribute + ":: " + base64.StdEncoding.EncodeToString(raw) + "\n")
 	}
 	return b.String(), nil
 }

@@ -16,7 +16,7 @@
 //
 // What stands under common/ instead of CASE/ holds for every case that does not have a file of that name
 // itself; a directory of a case changes the common one, and so do the registry, events, services and manifest of a server. In a fact the text "@cert NAME" stands for the description of a certificate that was made, and
-// "@der NAME" for its bytes, and "@crl NAME", also as a value in a directory, for the bytes of a list.
+// "@der NAME" for its bytes, and "@crl NAME" for the bytes of a list; the last two also as a value in a directory.
 //
 // The first line of want is the status, if need be with a part of its reason: "unknown: cannot be reached".
 // Each line after it is the tag of a finding, if need be with a part of its text: "wrong-port: port 443".

@@ -245,8 +245,27 @@ func matches(e facts.Entry, f *ber.Packet) bool {
 		return slices.ContainsFunc(e.Values(text(f.Children[0])), func(v []byte) bool {
 			return strings.ToLower(string(v)) == text(f.Children[1])
 		})
+	case ldap.FilterSubstrings:
+		return slices.ContainsFunc(e.Values(text(f.Children[0])), func(v []byte) bool {
+			return hasParts(strings.ToLower(string(v)), f.Children[1].Children, text)
+		})
 	}
 	return false
+}
+
+// hasParts tells whether a value has the parts of a substring filter, in their order.
+func hasParts(value string, parts []*ber.Packet, text func(*ber.Packet) string) bool {
+	for _, part := range parts {
+		i := strings.Index(value, text(part))
+		if part.Tag == ldap.FilterSubstringsFinal {
+			i = strings.LastIndex(value, text(part))
+		}
+		if i < 0 || part.Tag == ldap.FilterSubstringsInitial && i > 0 || part.Tag == ldap.FilterSubstringsFinal && i+len(text(part)) != len(value) {
+			return false
+		}
+		value = value[i+len(text(part)):]
+	}
+	return true
 }
 
 // users folds the entries that have to do with OCS into the table that ldap.users gives.

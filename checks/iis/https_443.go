@@ -31,10 +31,12 @@ var (
 		ExplainedBy: []string{"net/sip-port:no-answer"},
 	}
 	noHandshake = &checks.Message{
-		Tag:         "no-handshake",
-		Severity:    checks.Error,
-		Text:        "{endpoint} accepts the connection and completes no TLS handshake: {problem}",
-		ExplainedBy: []string{"iis/binding-certificate:no-certificate", "iis/binding-certificate:not-in-store", "pki/private-key"},
+		Tag:      "no-handshake",
+		Severity: checks.Error,
+		Text:     "{endpoint} accepts the connection and completes no TLS handshake: {problem}",
+		// Besides its own binding: IIS speaks TLS through the same Schannel.
+		ExplainedBy: []string{"host/schannel-protocols:tls10-disabled", "host/schannel-protocols:no-cipher",
+			"iis/binding-certificate:no-certificate", "iis/binding-certificate:not-in-store", "pki/private-key"},
 	}
 	nameMismatch = &checks.Message{
 		Tag:         "name-mismatch",

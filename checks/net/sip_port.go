@@ -14,6 +14,10 @@ import (
 var wrongHost = []string{"dns/sip-host:wrong-address", "dns/sip-tls-srv:wildcard", "dns/sip-tls-srv:final-dot", "dns/sip-internal-tls-srv:final-dot",
 	"dns/split-views:inside-leads-out"}
 
+// frontEndDown explains that nothing listens on the server: the service that would does not run.
+var frontEndDown = []string{"service/front-end:stopped", "service/front-end:logon-failed", "service/front-end:evaluation-expired",
+	"service/front-end:database-mismatch", "service/front-end:no-certificate", "service/front-end:pending", "service/front-end:disabled", "service/front-end:missing"}
+
 // noCertificate explains that the Front-End service takes no TLS connections: it does not find its certificate, or the private key of that.
 var noCertificate = []string{"pki/private-key", "pki/assigned-certificate:assigned-not-in-store"}
 
@@ -23,14 +27,14 @@ var (
 		Severity:    checks.Critical,
 		Text:        "{endpoint} refuses the connection: the host is up and nothing listens on the port, or a firewall rejects it",
 		Identity:    []string{"endpoint"},
-		ExplainedBy: slices.Concat(wrongHost, noCertificate),
+		ExplainedBy: slices.Concat(wrongHost, frontEndDown, noCertificate),
 	}
 	noAnswer = &checks.Message{
 		Tag:         "no-answer",
 		Severity:    checks.Critical,
 		Text:        "{endpoint} does not answer ({result} at {address}): the host is down, or a firewall stands between",
 		Identity:    []string{"endpoint"},
-		ExplainedBy: wrongHost,
+		ExplainedBy: slices.Concat(wrongHost, []string{"host/firewall:no-rules"}),
 	}
 )
 

@@ -63,7 +63,7 @@ var _ = register(&checks.Check{
 	Scope:    checks.ScopeServer,
 	Phases:   checks.PostInstall,
 	After:    checks.Activation,
-	Needs:    []evidence.AnyKind{facts.ConfigScope, facts.NetConnect, facts.TLSHandshake, facts.Anchors, facts.HostCertificates},
+	Needs:    slices.Concat(buildingNeeds, []evidence.AnyKind{facts.HostCertificates}),
 	Messages: []*checks.Message{untrustedRoot, selfSigned, chainIncomplete, disallowed, serverLacksRoot, serverMayLackRoot},
 	Run: func(p *checks.Pass) error {
 		var chains []*chain
@@ -84,15 +84,14 @@ var _ = register(&checks.Check{
 		}
 		known.add(p, own)
 		errs := []error{chainErr}
-		for _, c := range chains {
-			errs = append(errs, judgeChain(p, c, known, own))
+		for i, b := range buildEach(p, chains, known) {
+			errs = append(errs, judgeChain(p, chains[i], b, known, own))
 		}
 		return errors.Join(errs...)
 	},
 })
 
-func judgeChain(p *checks.Pass, c *chain, known anchors, own serverStores) error {
-	res := certs.Chains(c.leaf, c.above, known.list)
+func judgeChain(p *checks.Pass, c *chain, res *built, known anchors, own serverStores) error {
 	if own.judgeDisallowed(p, c, res.Chain) {
 		return nil
 	}
@@ -108,27 +107,22 @@ func judgeChain(p *checks.Pass, c *chain, known anchors, own serverStores) error
 		return evidence.FailAt(evidence.Protocol, "no chain of "+leaf.Subject+" to a trust anchor is found, and "+facts.Count(known.unread, "trust anchor")+" cannot be read", key)
 	}
 	at := certs.Describe(res.At.Raw)
-	msg, root, why := chainIncomplete, at.Issuer, ""
-	switch res.Problem {
-	case certs.SelfSigned:
+	msg, root := chainIncomplete, at.Issuer
+	switch {
+	case res.Problem == certs.SelfSigned:
 		msg = selfSigned
-	case certs.UntrustedRoot:
+	case res.Problem == certs.UntrustedRoot:
 		msg, root = untrustedRoot, at.Subject
-	case certs.NoCA:
-		why = "what signed it as " + at.Issuer + " has no right to issue certificates"
-	case certs.NotPermitted:
-		why = "its name constraints do not permit the names of " + leaf.Subject
-	case certs.UnknownCritical:
-		why = "it has a critical extension that clients do not know: " + res.At.UnhandledCriticalExtensions[0].String()
-	case certs.WrongSignature:
-		why = "it is not signed by what is known as " + at.Issuer
-	case certs.NoIssuer:
-		why = "its issuer " + at.Issuer + " is neither sent by the server nor a known trust anchor"
-		if res.At != c.leaf {
-			// Windows sends the CAs below the root and may leave out the root itself.
-			msg = untrustedRoot
+	case res.Problem == certs.NoIssuer && res.At != c.leaf:
+		// Windows sends the CAs below the root and may leave out the root itself.
+		msg = untrustedRoot
+	}
+	if msg == chainIncomplete {
+		if err := res.unread(); err != nil {
+			return err // it may be there
 		}
 	}
+	res.excuse(p)
 	if res.Problem == certs.NoIssuer || res.Problem == certs.UntrustedRoot {
 		scope, err := facts.ConfigScope.Get(p.Facts, evidence.None{})
 		if err != nil {
@@ -140,9 +134,9 @@ func judgeChain(p *checks.Pass, c *chain, known anchors, own serverStores) error
 		}
 	}
 	args := append(certificateArgs(p, leaf, endpoints), checks.A("read", strings.Join(known.read, ", ")),
-		checks.A("root", root), checks.A("at", at.Subject), checks.A("missing", at.Issuer), checks.A("why", why))
-	cites := append(slices.Clone(c.cites), known.cites...)
-	p.Report(msg, cites, args...)
+		checks.A("root", root), checks.A("at", at.Subject), checks.A("missing", at.Issuer), checks.A("why", ending(res.Problem, res.At)),
+		checks.A("places", res.verdicts()), checks.A("ways", res.ways()))
+	p.Report(msg, distinct(slices.Concat(c.cites, known.cites, res.asked())), args...)
 	return nil
 }
 

@@ -5,7 +5,6 @@ import (
 	"crypto/x509"
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -18,9 +17,7 @@ import (
 )
 
 // revocationNeeds are the kinds that examine reads.
-var revocationNeeds = []evidence.AnyKind{
-	facts.ConfigScope, facts.NetConnect, facts.TLSHandshake, facts.Anchors, facts.Directory, facts.Search, facts.HTTP,
-}
+var revocationNeeds = buildingNeeds
 
 const (
 	// maxSources bounds the addresses of one certificate that are asked; real ones have two or three.
@@ -75,23 +72,22 @@ type examined struct {
 // examine asks all sources of each certificate below the root of the trusted chains. What could be read is returned beside the error.
 func examine(p *checks.Pass) ([]*examined, error) {
 	var chains []*chain
-	var known anchors
+	var roads []*built
 	var scope facts.Scope
-	var chainErr, anchorErr, scopeErr error
+	var chainErr, scopeErr error
 	evidence.Parallel(
-		func() { chains, chainErr = presented(p) },
-		func() { known, anchorErr = knownAnchors(p) },
+		func() { chains, roads, _, chainErr = buildAll(p) },
 		func() { scope, scopeErr = facts.ConfigScope.Get(p.Facts, evidence.None{}) },
 	)
-	if err := gravest(anchorErr, scopeErr); err != nil {
-		return nil, err
+	if scopeErr != nil || roads == nil {
+		return nil, gravest(chainErr, scopeErr)
 	}
 	errs := []error{chainErr}
 	issuers := map[string]*x509.Certificate{}
 	below := func(c *chain) []*x509.Certificate {
-		res := certs.Chains(c.leaf, c.above, known.list)
+		res := roads[slices.Index(chains, c)]
 		if res.Problem != certs.Trusted {
-			errs = append(errs, checks.NotApplicable("the certificate on "+strings.Join(c.endpoints, ", ")+" leads to no known trust anchor"))
+			errs = append(errs, gravest(res.unread(), checks.NotApplicable("the certificate on "+strings.Join(c.endpoints, ", ")+" leads to no known trust anchor")))
 			return nil
 		}
 		for i, cert := range res.Chain[:len(res.Chain)-1] {
@@ -203,17 +199,12 @@ func (e *examined) fetch(p *checks.Pass, s *source, way string) {
 			q.Body = body
 		}
 	}
-	s.cites = []evidence.Key{facts.HTTP.Key(q)}
-	a, err := facts.HTTP.Get(p.Facts, q)
+	body, ok := s.get(p, q)
 	switch {
-	case err != nil:
-		s.fail(p, err)
-	case a.Problem != "":
-		s.why = a.Problem
-	case a.Status != 200:
-		s.why = fmt.Sprintf("it answers with the HTTP status %d", a.Status)
+	case !ok:
 	case s.responder:
-		if s.response, err = certs.ParseOCSP(a.Body, e.certificate, e.issuer, p.Now); err != nil {
+		var err error
+		if s.response, err = certs.ParseOCSP(body, e.certificate, e.issuer, p.Now); err != nil {
 			s.why = err.Error()
 			return
 		}
@@ -222,7 +213,7 @@ func (e *examined) fetch(p *checks.Pass, s *source, way string) {
 			s.why = "it does not know the certificate"
 		}
 	default:
-		e.read(s, [][]byte{a.Body}, p.Now)
+		e.read(s, [][]byte{body}, p.Now)
 	}
 }
 
@@ -242,36 +233,43 @@ func (s *source) fail(p *checks.Pass, err error) {
 	s.why, s.err, s.cites = f.Detail, nil, append(s.cites, f.Root)
 }
 
-// search reads a source in the directory: "ldap:///DN?attribute?base?filter" (RFC 4516) means the reader's own domain controller.
+// search reads a source in the directory.
 func (e *examined) search(p *checks.Pass, s *source, scope facts.Scope) {
+	s.cites = e.cites
+	if values, ok := s.inDirectory(p, scope, "certificateRevocationList", e.cites[0]); ok {
+		e.read(s, values, p.Now)
+	}
+}
+
+// inDirectory reads the values that an address in the directory leads to: "ldap:///DN?attribute?base?filter" (RFC 4516) means the reader's own
+// domain controller. The key is the fact that holds the address. Where ok is false, the source says why.
+func (s *source) inDirectory(p *checks.Pass, scope facts.Scope, attribute string, from evidence.Key) (values [][]byte, ok bool) {
 	host, rest, _ := strings.Cut(strings.TrimPrefix(s.url[len("ldap:"):], "//"), "/")
 	parts := strings.Split(rest, "?")
 	dn, err := url.PathUnescape(parts[0])
-	attribute := "certificateRevocationList"
 	if len(parts) > 1 && parts[1] != "" {
 		attribute, _, _ = strings.Cut(parts[1], ";") // ";binary" is how it is sent (RFC 4522), which AD does in any case
 	}
 	const letters = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ-"
-	s.cites = e.cites
 	switch {
 	case err != nil || dn == "" || strings.Trim(attribute, letters) != "":
 		s.why = "it names no object and attribute"
-		return
+		return nil, false
 	case host != "":
-		s.err = evidence.FailAt(evidence.NoTarget, "the LDAP server "+host+" of a revocation list is not asked", e.cites[0])
-		return
+		s.err = evidence.FailAt(evidence.NoTarget, "the LDAP server "+host+", which a certificate names, is not asked", from)
+		return nil, false
 	case scope.LDAPUser == "":
-		s.err = evidence.FailAt(evidence.NotConfigured, "revocation lists in Active Directory are read with an account: give --user", facts.ConfigScope.Key(evidence.None{}))
-		return
+		s.err = evidence.FailAt(evidence.NotConfigured, "what a certificate points to in Active Directory is read with an account: give --user", facts.ConfigScope.Key(evidence.None{}))
+		return nil, false
 	}
 	dir, err := facts.Directory.Get(p.Facts, evidence.None{})
 	if err != nil {
 		s.err = err
-		return
+		return nil, false
 	}
 	if !strings.HasSuffix(strings.ToLower(dn), ","+strings.ToLower(dir.RootDN)) {
-		s.err = evidence.FailAt(evidence.NoTarget, "a revocation list is in the directory of another forest: "+dn, e.cites[0])
-		return
+		s.err = evidence.FailAt(evidence.NoTarget, "a certificate points into the directory of another forest: "+dn, from)
+		return nil, false
 	}
 	q := facts.NewSearch(dir.DC, dn, "base", "(objectClass=*)", attribute)
 	s.cites = []evidence.Key{facts.Search.Key(q)}
@@ -279,12 +277,13 @@ func (e *examined) search(p *checks.Pass, s *source, scope facts.Scope) {
 	switch {
 	case err != nil:
 		s.err = err
+		return nil, false
 	case len(res.Entries) == 0:
 		s.why = "there is no such object in Active Directory"
-	default:
-		// Windows keeps a single zero byte in an attribute whose list was taken away.
-		e.read(s, slices.DeleteFunc(slices.Clone(res.Entries[0].Values(attribute)), func(v []byte) bool { return len(v) < 2 }), p.Now)
+		return nil, false
 	}
+	// Windows keeps a single zero byte in an attribute whose value was taken away.
+	return slices.DeleteFunc(slices.Clone(res.Entries[0].Values(attribute)), func(v []byte) bool { return len(v) < 2 }), true
 }
 
 // read takes the lists of a source in. One usable list is enough.

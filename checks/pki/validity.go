@@ -10,8 +10,15 @@ import (
 	"ocsdoctor/checks"
 	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/certs"
-	"ocsdoctor/checks/evidence/facts"
 )
+
+// outlivesIssuer is not that of a leaf alone: a CA may outlive its root.
+var outlivesIssuer = &checks.Message{
+	Tag:      "outlives-issuer",
+	Severity: checks.Warning,
+	Text:     "the certificate of {subject} on {endpoints} is valid until {notAfter}, and that of its issuer {issuer} ends before, on {issuerNotAfter}",
+	Identity: []string{"thumbprint"},
+}
 
 const day = 24 * time.Hour
 
@@ -46,27 +53,32 @@ var _ = register(&checks.Check{
 	Scope:  checks.ScopeServer,
 	Phases: checks.PostInstall,
 	After:  checks.Activation,
-	Needs:  []evidence.AnyKind{facts.NetConnect, facts.TLSHandshake, facts.Anchors},
+	Needs:  buildingNeeds,
 	Messages: []*checks.Message{
-		leafDates.expired, leafDates.notYetValid, leafDates.expiresSoon, caDates.expired, caDates.notYetValid, caDates.expiresSoon,
+		leafDates.expired, leafDates.notYetValid, leafDates.expiresSoon, caDates.expired, caDates.notYetValid, caDates.expiresSoon, outlivesIssuer,
 	},
 	Run: func(p *checks.Pass) error {
-		var chains []*chain
-		var known anchors
-		var chainErr, anchorErr error
-		evidence.Parallel(
-			func() { chains, chainErr = presented(p) },
-			func() { known, anchorErr = knownAnchors(p) },
-		)
+		chains, roads, known, err := buildAll(p)
 		var f *evidence.Failure
-		if errors.As(anchorErr, &f) && f.Reason == evidence.NotConfigured {
-			p.Excuse(anchorErr, "what the server presents is judged; the root that it does not present is pki/chain-trusted's matter")
-			anchorErr = nil
+		if errors.As(err, &f) && roads == nil && f.Reason == evidence.NotConfigured {
+			p.Excuse(err, "what the server presents is judged; the root that it does not present is pki/chain-trusted's matter")
+			chains, err = presented(p)
 		}
-		for _, m := range members(chains, func(c *chain) []*x509.Certificate { return issuers(c, known.list, p.Now) }) {
+		errs := []error{err}
+		for i, b := range roads {
+			if b.completed() {
+				chains[i].above = append(chains[i].above, b.Chain[1:]...)
+			}
+			errs = append(errs, b.unread())
+		}
+		all := func(c *chain) []*x509.Certificate { return issuers(c, known.list, p.Now) }
+		for _, m := range members(chains, all) {
 			judgeDates(p, m)
 		}
-		return errors.Join(chainErr, anchorErr)
+		for _, c := range chains {
+			judgeOutlived(p, c, all(c))
+		}
+		return gravest(errs...)
 	},
 })
 
@@ -112,6 +124,20 @@ func judgeDates(p *checks.Pass, m *member) {
 		return
 	}
 	p.Report(msg, m.cites, append(m.args(p), checks.A("days", int(left/day)))...)
+}
+
+// judgeOutlived compares the end of each certificate of a chain with that of its issuer. One that has ended, or does soon, has a message of its own.
+func judgeOutlived(p *checks.Pass, c *chain, issuers []*x509.Certificate) {
+	for _, m := range members([]*chain{c}, func(*chain) []*x509.Certificate { return issuers }) {
+		for _, issuer := range issuers {
+			if !bytes.Equal(m.certificate.RawIssuer, issuer.RawSubject) || issuer.Equal(m.certificate) || certs.CheckSignature(m.certificate, issuer) != nil {
+				continue
+			}
+			if inForce(issuer, p.Now.Add(caDates.soon)) && m.certificate.NotAfter.After(issuer.NotAfter) {
+				p.Report(outlivesIssuer, m.cites, append(m.args(p), checks.A("issuerNotAfter", date(issuer.NotAfter)))...)
+			}
+		}
+	}
 }
 
 // date writes a point in time as the fields of a certificate have it, to the minute and in UTC.

@@ -1,6 +1,9 @@
 package setup
 
 import (
+	"slices"
+	"strings"
+
 	"ocsdoctor/checks"
 	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/facts"
@@ -11,6 +14,9 @@ var updatesUnfinished = &checks.Message{
 	Severity: checks.Warning,
 	Text:     "{server} has {count} of Windows that an update has not finished: {packages}",
 }
+
+// judgedAlone are the updates whose states the family patch judges, each for what it does to OCS.
+var judgedAlone = []string{facts.KB974571, "KB975858"}
 
 var _ = register(&checks.Check{
 	ID:       "setup/fully-updated",
@@ -26,10 +32,15 @@ var _ = register(&checks.Check{
 		}
 		var names []string
 		for _, u := range l.Unfinished {
-			names = append(names, u.Name+" is "+u.State.String())
+			if !slices.ContainsFunc(judgedAlone, func(kb string) bool { return strings.Contains(strings.ToUpper(u.Name), kb) }) {
+				names = append(names, u.Name+" is "+u.State.String())
+			}
 		}
-		p.Report(updatesUnfinished, []evidence.Key{l.Cite}, checks.A("server", p.Subject.Name), checks.A("count", facts.Count(len(names), "package")),
-			checks.A("packages", facts.Few(names, "; ", 3)), checks.A("first", l.Unfinished[0].Name))
+		if len(names) > 0 {
+			first, _, _ := strings.Cut(names[0], " ")
+			p.Report(updatesUnfinished, []evidence.Key{l.Cite}, checks.A("server", p.Subject.Name), checks.A("count", facts.Count(len(names), "package")),
+				checks.A("packages", facts.Few(names, "; ", 3)), checks.A("first", first))
+		}
 		return nil
 	},
 })

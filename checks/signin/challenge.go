@@ -37,6 +37,8 @@ var (
 		Severity: checks.Critical,
 		Text:     "{endpoint} answers a sign-in to {domain} with {status} {phrase} instead of asking who it is ({diagnostics})",
 		Identity: []string{"domain"},
+		// 503 with ms-diagnostics 5000: the Front-End waits for applications of its own.
+		ExplainedBy: []string{"service/front-end:pending", "service/applications:host-stopped", "service/applications:host-logon-failed"},
 	}
 	redirectLoop = &checks.Message{
 		Tag:      "redirect-loop",

@@ -14,6 +14,7 @@ import (
 	"ocsdoctor/checks/all"
 	"ocsdoctor/checks/engine"
 	"ocsdoctor/checks/evidence"
+	"ocsdoctor/checks/evidence/hostdump"
 	"ocsdoctor/checks/evidence/live"
 	"ocsdoctor/checks/policy"
 	"ocsdoctor/fixtures/lab"
@@ -43,13 +44,18 @@ func unzipped(t *testing.T, name string) string {
 // labScan scans the lab in this process and keeps the store.
 func labScan(t testing.TB, l *lab.Lab) (*evidence.Store, *engine.Outcome) {
 	t.Helper()
+	dumps, err := labDumps(l)
+	if err != nil {
+		t.Fatal(err)
+	}
+	collected(&l.Scope, dumps)
 	src, err := live.New(live.Options{Scope: l.Scope, Password: l.Password, Lab: l.Map})
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	t.Cleanup(cancel)
-	store := evidence.NewStore(ctx, withScope(l.Scope, time.Now(), src))
+	store := evidence.NewStore(ctx, withScope(l.Scope, time.Now(), hostdump.Source{Dumps: dumps, Next: src}))
 	return store, engine.Run(store, all.Checks(), time.Now())
 }
 

@@ -128,7 +128,8 @@ func TestAHealthyDeploymentIsQuiet(t *testing.T) {
 			"ad/replication-neighbors", "ad/schema-master-ready", "dns/federation-srv", "dns/split-views", "patch/kb974571-before-setup", "patch/services-stopped-for-update",
 		}
 		for _, res := range r.Results {
-			if res.Status != "pass" && (res.Status != "skip" || !slices.Contains(skipped, res.Check)) {
+			due := !strings.HasPrefix(res.Reason, "not due before setup") // what setup and activation bring about, where they are still to come
+			if res.Status != "pass" && (res.Status != "skip" || due && !slices.Contains(skipped, res.Check)) {
 				t.Errorf("%s: %s on %s is %s: %s", name, res.Check, res.Subject.Name, res.Status, res.Reason)
 			}
 		}

@@ -201,6 +201,9 @@ func (f *scanFlags) open(ctx context.Context, s streams) (*scanRun, error) {
 		if dumps, err = labDumps(l); err == nil {
 			err = f.ask(&o.Scope)
 		}
+		if _, name, ok := strings.Cut(f.sipUser, `\`); ok { // a file may give another one, which is wrong
+			o.SIPPassword = l.SIPPasswords[strings.ToLower(name)]
+		}
 		if err != nil {
 			run.close()
 			return nil, err
@@ -217,6 +220,12 @@ func (f *scanFlags) open(ctx context.Context, s streams) (*scanRun, error) {
 			if err = f.credentials(s, &o); err != nil {
 				return nil, err
 			}
+		}
+	}
+	if o.SIPPassword == "" || f.sipPasswordFile != "" {
+		if o.SIPPassword, err = readPassword(s, f.sipUser, f.sipPasswordFile, "sip-password-file", "OCSDOCTOR_SIP_PASSWORD"); err != nil {
+			run.close()
+			return nil, err
 		}
 	}
 	src, err := live.New(o)

@@ -52,7 +52,9 @@ type scopeFlags struct {
 	checkUsers     []string
 	proxy          string
 	userAgent      string
-	manual         string
+	// sipUser is the test account of a sign-in, whose flags signin alone has.
+	sipUser, sipPasswordFile string
+	manual                   string
 	// manualPort is the port of manual where it names none.
 	manualPort int
 	// signIn is the SIP domain of the user whose sign-in is walked: then no other is judged.
@@ -150,7 +152,7 @@ func fillFromYAML(fs *pflag.FlagSet, name string, b []byte, given map[string]boo
 		for _, p := range pairs {
 			key, pos := p.Key.GetToken().Value, p.Key.GetToken().Position
 			f := fs.Lookup(key)
-			if f == nil && !slices.Contains(notInFile, key) && scanCommand(streams{}).Flags().Lookup(key) != nil {
+			if f == nil && !slices.Contains(notInFile, key) && (scanCommand(streams{}).Flags().Lookup(key) != nil || signinCommand(streams{}).Flags().Lookup(key) != nil) {
 				continue // one file serves all verbs
 			}
 			if f == nil || slices.Contains(notInFile, key) {
@@ -329,7 +331,7 @@ func isProxy(s string) bool {
 // ask puts what is asked of a deployment, whoever names it, into its scope: the phase, the step and the users. A lab may ask for a step
 // and for users too.
 func (f *scopeFlags) ask(s *facts.Scope) error {
-	s.Phase, s.Before, s.UserAgent = f.phase, cmp.Or(f.before, s.Before), f.userAgent
+	s.Phase, s.Before, s.UserAgent, s.SIPUser = f.phase, cmp.Or(f.before, s.Before), f.userAgent, f.sipUser
 	if f.signIn != "" {
 		signInScope(s, f.signIn)
 		s.Before = f.before
@@ -519,31 +521,36 @@ func (f *scopeFlags) readKeytab(o *live.Options) error {
 	return nil
 }
 
-// password is the account's: from the file, the environment, or a prompt on a terminal.
+// password is the account's.
 func (f *scopeFlags) password(s streams) (string, error) {
-	if f.user == "" {
+	return readPassword(s, f.user, f.passwordFile, "password-file", "OCSDOCTOR_PASSWORD")
+}
+
+// readPassword is that of an account: from the file that a flag names, the environment, or a prompt on a terminal. Without an account there is none.
+func readPassword(s streams, account, file, flag, variable string) (string, error) {
+	if account == "" {
 		return "", nil
 	}
-	if f.passwordFile != "" {
-		b, err := readBounded(f.passwordFile, 4096)
+	if file != "" {
+		b, err := readBounded(file, 4096)
 		if err != nil {
-			return "", usage("", "--password-file: %v", err)
+			return "", usage("", "--%s: %v", flag, err)
 		}
 		line, _, _ := strings.Cut(string(b), "\n")
 		return strings.TrimSuffix(line, "\r"), nil
 	}
-	if p := os.Getenv("OCSDOCTOR_PASSWORD"); p != "" {
+	if p := os.Getenv(variable); p != "" {
 		return p, nil
 	}
 	in, ok := s.in.(*os.File)
 	if !ok || !term.IsTerminal(int(in.Fd())) {
-		return "", usage("give --password-file FILE or set OCSDOCTOR_PASSWORD", "no password for %s", f.user)
+		return "", usage("give --"+flag+" FILE or set "+variable, "no password for %s", account)
 	}
-	fmt.Fprintf(s.err, "Password of %s: ", f.user)
+	fmt.Fprintf(s.err, "Password of %s: ", account)
 	b, err := term.ReadPassword(int(in.Fd()))
 	fmt.Fprintln(s.err)
 	if err != nil {
-		return "", usage("give --password-file FILE", "the password could not be read: %v", err)
+		return "", usage("give --"+flag+" FILE", "the password could not be read: %v", err)
 	}
 	return string(b), nil
 }

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -35,12 +36,17 @@ func signinCommand(s streams) *cobra.Command {
 		Long: `signin follows Communicator 2007 R2, or another client, step by step: the names that it asks for in DNS, inside and (with
 --dns-external) outside, the server that wins and the records that are never reached, the connection, the certificate, the challenge; and what the server will find of the user in Active
 Directory, when --user is given. It says where the client stops, how far that reaches, what the user sees, and what
-mends it. It tries no password of the user: the walk ends at the challenge. The SIP domain is that of the address.
+mends it. The SIP domain is that of the address.
+
+It tries no password of the user: the walk ends at the challenge. With --sip-user a test account signs in under the address and out again.
+Give an account of its own for that, not a person's: a wrong password counts towards the lockout of the account, as any failed logon does.
+It is proved once in a run, whatever happens, only after everything before it was well, and its password is neither shown nor recorded.
 
 Exit codes are those of scan: 0 nothing stops the user and nothing is at or above error; 1 something does or is;
 2 wrong usage; 3 incomplete: something could not be looked at; 4 a bug; 130 interrupted.`,
 		Example: `  ocsdoctor signin sip:alice@todorovic.fr
   ocsdoctor signin sip:alice@todorovic.fr --ad-domain todorovic.adds --user TODOROVIC\\svc-scan --roots root.pem
+  ocsdoctor signin sip:test@todorovic.fr --sip-user TODOROVIC\\test --sip-password-file test.txt --roots root.pem
   ocsdoctor signin sip:alice@todorovic.fr --lab todorovic+certificate-expired -o json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -64,6 +70,8 @@ Exit codes are those of scan: 0 nothing stops the user and nothing is at or abov
 	}
 	fs.StringVar(&f.profile, "profile", facts.Profiles[0].Name, "`CLIENT` that signs in: "+strings.Join(facts.ProfileNames(), ", "))
 	fs.StringVar(&f.transport, "transport", "", "`HOW` SIP travels: tls, or tcp for a client that may do without TLS (default: as the client has it)")
+	fs.StringVar(&f.sipUser, "sip-user", "", "test `ACCOUNT` that signs in, DOMAIN\\user or user@realm; it is tried once, and a wrong password counts towards its lockout")
+	fs.StringVar(&f.sipPasswordFile, "sip-password-file", "", "`FILE` whose first line is its password; or OCSDOCTOR_SIP_PASSWORD, or a prompt")
 	fs.StringVar(&f.lab, "lab", "", "serve the built-in deployment `NAME[+FAULT...]` in this process and sign in there")
 	fs.StringVar(&f.from, "from", "", "walk over the facts recorded in a bundle `FILE`; no socket is opened")
 	fs.DurationVar(&f.timeout, "timeout", 60*time.Second, "`DURATION` for the whole walk; each probe has its own, shorter budget")
@@ -122,6 +130,12 @@ func (f *signinFlags) run(ctx context.Context, s streams, address string, scopeG
 		return usage("use tls or tcp", "--transport %q", f.transport)
 	case f.timeout <= 0:
 		return usage("use something like 60s", "--timeout must be positive")
+	case f.sipUser != "" && !validAccount(f.sipUser):
+		return usage(`give it as DOMAIN\user or user@realm`, "--sip-user %q", f.sipUser)
+	case f.sipUser == "" && f.sipPasswordFile != "":
+		return usage("give --sip-user too", "--sip-password-file without an account")
+	case f.sipUser != "" && f.from != "":
+		return usage("leave it out", "--sip-user beside --from, which opens no socket")
 	case f.from != "" && f.lab != "":
 		return usage("choose one", "--from and --lab together")
 	case len(scopeGiven) > 0 && (f.from != "" || f.lab != ""):
@@ -150,16 +164,16 @@ func (f *signinFlags) run(ctx context.Context, s streams, address string, scopeG
 	var walk *report.SignIn
 	var out *engine.Outcome
 	evidence.Parallel(func() {
-		walk = report.NewSignIn(store, report.SignInMeta{URI: uri, Host: run.host, Scope: run.scope, Now: run.now, Again: again, Profile: f.profile, TCP: tcp})
+		walk = report.NewSignIn(store, report.SignInMeta{URI: uri, Host: run.host, Scope: run.scope, Now: run.now, Again: again, Profile: f.profile, TCP: tcp, Means: means})
 	}, func() {
 		out = engine.Run(store, signinChecks(), run.now)
 	})
-	progress.done()
 	says := sees
 	if !strings.HasPrefix(f.profile, "communicator") {
 		says = func(string) *report.UserSees { return nil } // what other clients show, no source says
 	}
 	walk.Judge(store, out, says)
+	progress.done()
 	decision := policy.Decide(out, policy.Options{
 		Known: all.Checks(), Now: time.Now(), FailOn: checks.Error, Interrupted: ctx.Err() != nil, Stopped: walk.StoppedAt > 0, Lost: walk.Lost(),
 	})
@@ -174,6 +188,15 @@ func (f *signinFlags) run(ctx context.Context, s streams, address string, scopeG
 	return exit(decision.ExitCode)
 }
 
+// validAccount tells whether a name is that of an account with its domain.
+func validAccount(name string) bool {
+	domain, user, ok := strings.Cut(name, `\`)
+	if !ok {
+		user, domain, ok = strings.Cut(name, "@")
+	}
+	return ok && user != "" && domain != "" && !strings.ContainsFunc(name, unicode.IsControl)
+}
+
 // signinChecks are those that judge what a sign-in meets, and what explains their findings.
 func signinChecks() []*checks.Check {
 	families := []string{"dns", "net", "pki", "iis", "signin", "account"}
@@ -181,6 +204,16 @@ func signinChecks() []*checks.Check {
 	return slices.DeleteFunc(all.Checks(), func(c *checks.Check) bool {
 		return !slices.Contains(families, c.Family()) && !slices.Contains(others, c.ID)
 	})
+}
+
+// means is what a number of ms-diagnostics comes down to; empty for one that is not known.
+func means(id string) string {
+	for _, e := range knowledge.All() {
+		if e.Kind == knowledge.MSDiagnostics && (e.ID == id || slices.Contains(e.Also, id)) {
+			return e.Title
+		}
+	}
+	return ""
 }
 
 // sees is what Communicator shows, by the core of the message.

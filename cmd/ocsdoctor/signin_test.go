@@ -87,7 +87,7 @@ func TestASignInThroughEveryFault(t *testing.T) {
 			if st.N != i+1 || st.What == "" || (st.Outcome == report.StepNotTried) != (st.NotTried != "") || st.Outcome != report.StepNotTried && (st.Asked == "" || st.Answer == "") {
 				t.Errorf("%s: step %+v", f.Name, st)
 			}
-			if stops && s.StoppedAt == 0 || s.StoppedAt > 0 && st.N > s.StoppedAt && st.N < 8 && st.Outcome != report.StepNotTried {
+			if stops && s.StoppedAt == 0 || s.StoppedAt > 0 && st.N > s.StoppedAt && st.N < 10 && st.Outcome != report.StepNotTried {
 				t.Errorf("%s: the client stops at step %d, and step %d is %s", f.Name, s.StoppedAt, st.N, st.Outcome)
 			}
 		}
@@ -101,11 +101,11 @@ func TestASignInThroughEveryFault(t *testing.T) {
 		case s.Root != nil || !listed || s.Reach != report.ReachNobody || s.UserSees != nil:
 			t.Errorf("%s: the walk goes through, root %q, reaches %s, besides %+v; want %s", f.Name, found, s.Reach, s.Also, want)
 		}
-		if s.Schema != "ocsdoctor.signin/1" || s.Profile == "" || s.URI != user || len(s.Steps) != 8 || s.Next == "" || strings.Contains(s.Next, "\n") {
+		if s.Schema != "ocsdoctor.signin/1" || s.Profile == "" || s.URI != user || len(s.Steps) != 10 || s.Next == "" || strings.Contains(s.Next, "\n") {
 			t.Errorf("%s: %s %s %q, %d steps, next %q", f.Name, s.Schema, s.Profile, s.URI, len(s.Steps), s.Next)
 		}
 	}
-	for _, n := range []int{0, 1, 2, 3, 4, 5, 6, 8} {
+	for _, n := range []int{0, 1, 2, 3, 4, 5, 6, 10} {
 		if !stopped[n] {
 			t.Errorf("no fault stops a sign-in at step %d", n)
 		}
@@ -279,7 +279,7 @@ func TestInitWritesWhatAScanTakes(t *testing.T) {
 		t.Errorf("a scan with it exits %d, finds %v on %+v\n%s", code, r.Roots, r.Deployment, written)
 	}
 	s, code := signinJSON(t, "sip:alice@todorovic.fr", "--config", config)
-	if code != 0 || s.Steps[7].Outcome != report.StepOK {
+	if code != 0 || s.Steps[9].Outcome != report.StepOK {
 		t.Errorf("a sign-in with it exits %d: %+v", code, s)
 	}
 }

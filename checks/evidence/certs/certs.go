@@ -8,6 +8,7 @@ import (
 	"crypto/x509/pkix"
 	"encoding/asn1"
 	"encoding/hex"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"slices"
@@ -49,6 +50,62 @@ func Parse(der []byte) (*x509.Certificate, error) {
 	}
 	return c, nil
 }
+
+// maxIssuers bounds the certificates that are taken from one file.
+const maxIssuers = 20
+
+// signedData is what of a PKCS #7 message holds certificates (RFC 2315, section 9.1).
+type signedData struct {
+	Version      int
+	Digests      asn1.RawValue
+	Content      asn1.RawValue
+	Certificates asn1.RawValue `asn1:"tag:0,optional"`
+	CRLs         asn1.RawValue `asn1:"tag:1,optional"`
+	Signers      asn1.RawValue
+}
+
+// ParseIssuers reads what stands at an address where the certificate of an issuer should be (RFC 5280, section 4.2.2.1): one certificate in DER,
+// certificates in PEM as some web servers hand them out, or those of a PKCS #7 message. The error says that there is none.
+func ParseIssuers(b []byte) ([]*x509.Certificate, error) {
+	var out []*x509.Certificate
+	for rest := b; len(out) < maxIssuers && len(b) <= maxIssuers*MaxSize; {
+		var block *pem.Block
+		if block, rest = pem.Decode(rest); block == nil {
+			break
+		}
+		if c, err := Parse(block.Bytes); err == nil && block.Type == "CERTIFICATE" {
+			out = append(out, c)
+		}
+	}
+	if len(out) > 0 {
+		return out, nil
+	}
+	var message struct {
+		Type    asn1.ObjectIdentifier
+		Content signedData `asn1:"explicit,tag:0"`
+	}
+	if _, err := asn1.Unmarshal(b, &message); err == nil && message.Type.Equal(oidSignedData) {
+		for rest := message.Content.Certificates.Bytes; len(rest) > 0 && len(out) < maxIssuers; {
+			var one asn1.RawValue
+			if rest, err = asn1.Unmarshal(rest, &one); err != nil {
+				break
+			}
+			if c, err := Parse(one.FullBytes); err == nil {
+				out = append(out, c)
+			}
+		}
+		if len(out) > 0 {
+			return out, nil
+		}
+	}
+	c, err := Parse(b)
+	if err != nil {
+		return nil, fmt.Errorf("it holds no certificate that can be read: %w", err)
+	}
+	return []*x509.Certificate{c}, nil
+}
+
+var oidSignedData = asn1.ObjectIdentifier{1, 2, 840, 113549, 1, 7, 2}
 
 // Describe says of a certificate what can be said without judging it. One that cannot be read has Problem.
 func Describe(der []byte) facts.Certificate {

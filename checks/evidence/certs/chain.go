@@ -40,6 +40,14 @@ type Result struct {
 	Chain []*x509.Certificate
 	// At is the certificate that Problem speaks of; nil when Trusted.
 	At *x509.Certificate
+	// Tried are the ways that failed, in the order in which they were, and why; at most maxTried of them.
+	Tried []Path
+}
+
+// Path is one way from the leaf upwards, and what ended it.
+type Path struct {
+	Certificates []*x509.Certificate
+	Problem      Problem
 }
 
 const (
@@ -47,6 +55,8 @@ const (
 	maxDepth = 10
 	// maxChecks bounds the signatures verified for one leaf, so that a hostile pool ends soon.
 	maxChecks = 100
+	// maxTried bounds the ways that are told.
+	maxTried = 20
 	// maxPool bounds the certificates looked at in a pool; a real server sends three or four.
 	maxPool = 1000
 )
@@ -64,9 +74,9 @@ func Chains(leaf *x509.Certificate, pool, anchors []*x509.Certificate) Result {
 	b := builder{pool: pool, anchors: anchors, checks: maxChecks}
 	b.extend([]*x509.Certificate{leaf})
 	if b.found != nil {
-		return Result{Chain: b.found}
+		return Result{Chain: b.found, Tried: b.tried}
 	}
-	return Result{Problem: b.problem, At: b.at}
+	return Result{Problem: b.problem, At: b.at, Tried: b.tried}
 }
 
 type builder struct {
@@ -77,10 +87,14 @@ type builder struct {
 	problem Problem
 	at      *x509.Certificate
 	depth   int // length of the path that problem speaks of
+	tried   []Path
 }
 
-// fail remembers the most telling problem.
+// fail remembers the way, and the most telling problem.
 func (b *builder) fail(p Problem, path []*x509.Certificate) {
+	if len(b.tried) < maxTried {
+		b.tried = append(b.tried, Path{slices.Clone(path), p})
+	}
 	if b.at == nil || p > b.problem || p == b.problem && len(path) > b.depth {
 		b.problem, b.at, b.depth = p, path[len(path)-1], len(path)
 	}

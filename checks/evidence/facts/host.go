@@ -399,9 +399,6 @@ type Product struct {
 // coreProduct is the key of the core components (ocscore.msi).
 const coreProduct = `{A766C25B-A1D1-4711-A726-AC3E7CA4AAB3}`
 
-// startDisabled is the start type of a service that is disabled ([MS-SCMR] 2.2.15).
-const startDisabled = 4
-
 // HostOCS is what a server's registry says of OCS on it.
 var HostOCS = &evidence.Kind[ServerQuestion, Product]{
 	Name:   "host.ocs",
@@ -413,7 +410,7 @@ var HostOCS = &evidence.Kind[ServerQuestion, Product]{
 func deriveOCS(r *evidence.Reader, q ServerQuestion) (Product, error) {
 	questions := []RegistryQuestion{
 		{q.FQDN, `HKLM\SOFTWARE\Microsoft\Real-Time Communications`, 1, nil},
-		ServiceConfigQuestion(q.FQDN, "RtcSrv"),
+		ServiceConfigQuestion(q.FQDN, FrontEndService),
 	}
 	keys, errs := evidence.GetAll(r, Registry, questions)
 	for _, err := range errs {
@@ -428,7 +425,7 @@ func deriveOCS(r *evidence.Reader, q ServerQuestion) (Product, error) {
 	}
 	p.Installed = core.Exists || keys[1].Exists
 	start, known := keys[1].DWord("Start")
-	p.Activated = known && start != startDisabled
+	p.Activated = known && start != StartDisabled
 	return p, nil
 }
 

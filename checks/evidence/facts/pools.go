@@ -53,6 +53,17 @@ func (l PoolList) Find(fqdn string) (Pool, bool) {
 	return l.Pools[i], true
 }
 
+// Of is the pool of which a server, by FQDN, is a front end.
+func (l PoolList) Of(server string) (Pool, bool) {
+	i := slices.IndexFunc(l.Pools, func(p Pool) bool {
+		return slices.ContainsFunc(p.FrontEnds, func(f FrontEnd) bool { return f.Computer == server })
+	})
+	if i < 0 {
+		return Pool{}, false
+	}
+	return l.Pools[i], true
+}
+
 // Pools are the pools of the forest with their front ends.
 var Pools = &evidence.Kind[evidence.None, PoolList]{
 	Name:   "topology.pools",
@@ -170,5 +181,26 @@ var TrustedServers = &evidence.Kind[evidence.None, TrustedList]{
 			return strings.Compare(a.FQDN+" "+a.Class+" "+a.DN, b.FQDN+" "+b.Class+" "+b.DN)
 		})
 		return l, nil
+	},
+}
+
+// EdgeServers are the Edge servers that the forest's settings name, by the FQDN of their inside, sorted.
+var EdgeServers = &evidence.Kind[evidence.None, Found]{
+	Name:  "topology.edge-servers",
+	Doc:   "the Edge servers that AD lists",
+	Needs: []evidence.AnyKind{Directory, Search},
+	Derive: func(r *evidence.Reader, _ evidence.None) (Found, error) {
+		objects, cite, err := searchBoth(r, "(objectClass=msRTCSIP-EdgeProxy)", "msRTCSIP-EdgeProxyFQDN")
+		if err != nil {
+			return Found{}, err
+		}
+		f := Found{Source: "ad", Cite: cite}
+		for _, o := range objects {
+			if fqdn := Host(o.Value("msRTCSIP-EdgeProxyFQDN")); fqdn != "" {
+				f.List = append(f.List, fqdn)
+			}
+		}
+		f.List = sorted(f.List)
+		return f, nil
 	},
 }

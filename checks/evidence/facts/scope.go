@@ -58,6 +58,8 @@ type Scope struct {
 	Roots      [][]byte `json:"roots,omitempty"`
 	// SystemRoots adds the anchors of the machine that scans.
 	SystemRoots bool `json:"systemRoots,omitempty"`
+	// SIPUser is the test account that signs in, DOMAIN\user or U@REALM; empty: none was given, and none is tried.
+	SIPUser string `json:"sipUser,omitempty"`
 	// UserAgent is sent in SIP requests.
 	UserAgent string `json:"userAgent"`
 }
@@ -150,12 +152,10 @@ func fields(parts ...string) string {
 
 // All is every kind, for validation and for the catalogue.
 var All = []evidence.AnyKind{
-	ConfigScope, DNSAnswer, DNSLookup, Addresses, NetConnect, RootDSE, Search, Users, Directory, TLSHandshake, Register, Options, NTLM, Redirected,
+	ConfigScope, DNSAnswer, DNSLookup, Addresses, NetConnect, RootDSE, Search, Users, Directory, TLSHandshake, TLSSurveys, Register, Options, NTLM, Redirected, SignIn,
 	SystemAnchors, Anchors, ADDomain, DomainControllers, SIPDomains, Servers, ServerNames, Discovery, ServerPhase,
 	Forest, Controllers, Catalog, DomainReader, Masters, SchemaVersion, ForestSettings, Groups, PropertySetIDs, SecurityDescriptor,
-	ReplicaLinks, Neighbors, Pools, TrustedServers, ServiceAccounts, AllUsers, PublicKeys, HTTP, WebPage, Registry,
-	Services, Events, File, FileVersion, HostWindows, HostOCS, HostCertificates, HostWebServer, HostStarts, HostUpdates,
-	HostRestart, SIPListeners,
+	ReplicaLinks, Neighbors, Pools, TrustedServers, ServiceAccounts, AllUsers, PublicKeys, HTTP, WebPage, Registry, Services, Events, File, FileVersion, HostWindows, HostOCS, HostCertificates, HostWebServer, HostStarts, HostUpdates, HostRestart, SIPListeners, OCSServices, EdgeServers,
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

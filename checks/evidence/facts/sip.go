@@ -51,6 +51,8 @@ type SIPAnswer struct {
 	Challenges []Challenge `json:"challenges,omitempty"`
 	// Raw is the message as it came, cut at 16 KiB.
 	Raw []byte `json:"raw,omitempty"`
+	// ReadAt is when the answer had come by our own clock, against which its Date is judged; UTC.
+	ReadAt time.Time `json:"readAt,omitzero"`
 }
 
 // SIPHeader is one header field; Value is unfolded.
@@ -266,4 +268,82 @@ func deriveRedirection(r *evidence.Reader, q RegisterQuestion) (Redirection, err
 			return d, nil
 		}
 	}
+}
+
+// SignInQuestion signs the test account in at an endpoint, under an address, and out again.
+type SignInQuestion struct {
+	Endpoint Endpoint
+	// URI is the address, "sip:alice@todorovic.fr".
+	URI string
+	TCP bool
+}
+
+func (q SignInQuestion) String() string {
+	if q.TCP {
+		return fields(q.Endpoint.String(), q.URI, "tcp")
+	}
+	return fields(q.Endpoint.String(), q.URI)
+}
+
+// SignInHop is what one server did with the test account.
+type SignInHop struct {
+	Endpoint Endpoint `json:"endpoint"`
+	TCP      bool     `json:"tcp,omitempty"`
+	// Scheme is NTLM or Kerberos; empty where the server was asked without the account.
+	Scheme string `json:"scheme,omitempty"`
+	// Status, Phrase and Diagnostics are of the server's last word.
+	Status      int    `json:"status,omitempty"`
+	Phrase      string `json:"phrase,omitempty"`
+	Diagnostics string `json:"diagnostics,omitempty"`
+	// Server is the product that it calls itself.
+	Server string `json:"server,omitempty"`
+	// Signature is what the server's own was worth: one of those below; empty where there was nothing to sign.
+	Signature string `json:"signature,omitempty"`
+}
+
+// What the signature of a server was worth.
+const (
+	SignatureRight   = "right"
+	SignatureWrong   = "wrong"
+	SignatureMissing = "missing"
+)
+
+// DiagnosticsID is the number that its ms-diagnostics begin with; "" if there is none.
+func (h SignInHop) DiagnosticsID() string {
+	return SIPAnswer{Headers: []SIPHeader{{Name: "ms-diagnostics", Value: []byte(h.Diagnostics)}}}.DiagnosticsID()
+}
+
+// SignInResult is what came of signing the test account in. It holds nothing that was proved with.
+type SignInResult struct {
+	// Hops are the servers in order, each but the last having sent the client on.
+	Hops []SignInHop `json:"hops"`
+	// SignedIn tells that the last server took the registration. Expires is for how many seconds.
+	SignedIn bool `json:"signedIn,omitempty"`
+	Expires  int  `json:"expires,omitempty"`
+	// Problem is why it was not tried to the end, in words; empty where the last server decided. Next is where that one sent the account
+	// on to, if it did and that came to nothing.
+	Problem string   `json:"problem,omitempty"`
+	Next    Endpoint `json:"next,omitzero"`
+	NextTCP bool     `json:"nextTCP,omitempty"`
+	// Removed is how the registration was taken back, "200 OK", and RemoveProblem why it may still be there.
+	Removed       string `json:"removed,omitempty"`
+	RemoveProblem string `json:"removeProblem,omitempty"`
+}
+
+// Last is what the last server did.
+func (s SignInResult) Last() SignInHop {
+	if len(s.Hops) == 0 {
+		return SignInHop{}
+	}
+	return s.Hops[len(s.Hops)-1]
+}
+
+// MaxHops bounds how many servers a client is sent to.
+const MaxHops = maxRedirects + 1
+
+// SignIn is what comes of signing the test account in and out again. The account is tried once in a run, whoever asks where.
+var SignIn = &evidence.Kind[SignInQuestion, SignInResult]{
+	Name:  "sip.sign-in",
+	Doc:   "the test account signs in with NTLM or Kerberos, and out again; one attempt in a run",
+	Needs: append([]evidence.AnyKind{Register}, sipNeeds...),
 }

@@ -82,7 +82,7 @@ func deriveStarts(r *evidence.Reader, q StartsQuestion) (StartTimes, error) {
 	}
 	s.Installed, s.Running = true, service.State == ServiceRunning
 	s.Start = lastRun(events, service)
-	if !s.Start.Exact() && strings.EqualFold(q.Service, frontEndService) {
+	if !s.Start.Exact() && strings.EqualFold(q.Service, FrontEndService) {
 		if err := startedLater(r, q.Host, &s); err != nil {
 			return StartTimes{}, err
 		}
@@ -96,9 +96,6 @@ func deriveStarts(r *evidence.Reader, q StartsQuestion) (StartTimes, error) {
 	}
 	return s, nil
 }
-
-// frontEndService is the short name of the Front-End service.
-const frontEndService = "RtcSrv"
 
 // The events that are looked for: the event log service and the kernel (Windows Server 2008 and later) both say when Windows starts; the
 // service control manager says each change of the state of a service, with its display name and the name of the state in the server's language.

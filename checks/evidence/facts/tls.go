@@ -11,7 +11,8 @@ import (
 // Handshake is how a TLS handshake ended. A server that refuses the handshake is a value.
 type Handshake struct {
 	Completed bool `json:"completed"`
-	// Version ("TLS 1.0") and CipherSuite (IANA name) are those agreed on.
+	// Version ("TLS 1.0") and CipherSuite (IANA name) are those agreed on; where none was completed, those that the server chose for
+	// the offer "oldest", if it took that.
 	Version     string `json:"version,omitempty"`
 	CipherSuite string `json:"cipherSuite,omitempty"`
 	// Legacy tells that only the offer of old versions and suites was taken.
@@ -26,7 +27,8 @@ type Handshake struct {
 
 // Offer is one handshake that was tried.
 type Offer struct {
-	// Name is "modern" (TLS 1.2 and 1.3, current suites) or "legacy" (from TLS 1.0, every suite that can be spoken).
+	// Name is "modern" (TLS 1.2 and 1.3, current suites), "legacy" (from TLS 1.0, every suite that can be spoken) or "oldest" (a hello
+	// alone, from SSL 3.0, with every suite that servers of that time take).
 	Name string `json:"name"`
 	// Problem says in our own words why it failed; empty when it completed.
 	Problem string `json:"problem,omitempty"`

@@ -26,6 +26,7 @@ type Options = env.Options
 type Source struct {
 	env  *env.Env
 	ldap *ldapprobe.Client
+	sip  *sipprobe.Client
 	win  *winprobe.Client
 }
 
@@ -35,7 +36,7 @@ func New(o Options) (*Source, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Source{env: e, ldap: ldapprobe.New(e), win: winprobe.New(e)}, nil
+	return &Source{env: e, ldap: ldapprobe.New(e), sip: sipprobe.New(e), win: winprobe.New(e)}, nil
 }
 
 // Hosts lists what was dialled so far as "host:port/proto", by logical name, sorted.
@@ -70,6 +71,8 @@ func (s *Source) ask(ctx context.Context, tr *env.Trace, req evidence.Request) (
 			return s.env.Reach(ctx, tr, r, q)
 		case facts.TLSHandshake:
 			return tlsprobe.Handshake(ctx, s.env, tr, r, q)
+		case facts.TLSSurveys:
+			return tlsprobe.Survey(ctx, s.env, tr, r, q)
 		}
 	case facts.DCQuestion:
 		if req.Kind == facts.RootDSE {
@@ -98,6 +101,10 @@ func (s *Source) ask(ctx context.Context, tr *env.Trace, req evidence.Request) (
 		case facts.NTLM:
 			return sipprobe.NTLM(ctx, s.env, tr, r, q)
 		}
+	case facts.SignInQuestion:
+		if req.Kind == facts.SignIn {
+			return s.sip.SignIn(ctx, tr, r, q)
+		}
 	case facts.OptionsQuestion:
 		if req.Kind == facts.Options {
 			return sipprobe.Options(ctx, s.env, tr, r, q)
@@ -107,11 +114,21 @@ func (s *Source) ask(ctx context.Context, tr *env.Trace, req evidence.Request) (
 			return s.win.Registry(ctx, tr, r, q)
 		}
 	case facts.ServerQuestion:
+		if req.Kind == facts.Services {
+			return s.win.Services(ctx, tr, r, q)
+		}
 		return nil, notCollected(q.FQDN)
 	case facts.EventsQuestion:
-		return nil, notCollected(q.Host)
+		if req.Kind == facts.Events {
+			return s.win.Events(ctx, tr, r, q)
+		}
 	case facts.FileQuestion:
-		return nil, notCollected(q.Host)
+		switch req.Kind {
+		case facts.File:
+			return s.win.File(ctx, tr, r, q)
+		case facts.FileVersion:
+			return s.win.FileVersion(ctx, tr, r, q)
+		}
 	case evidence.None:
 		if req.Kind == facts.SystemAnchors {
 			return systemAnchors()

@@ -164,25 +164,28 @@ func TestADomainCannotSmuggleHeaders(t *testing.T) {
 // serveRequests answers each request of a connection, over TLS or over TCP alone, with what answer gives.
 func serveRequests(t *testing.T, tcp bool, answer func(request string) string) string {
 	t.Helper()
-	handle := func(c net.Conn) {
-		r := bufio.NewReader(c)
-		for {
-			var b strings.Builder
-			for !strings.HasSuffix(b.String(), "\r\n\r\n") {
-				line, err := r.ReadString('\n')
-				if err != nil {
-					return
-				}
-				b.WriteString(line)
-			}
-			_, _ = io.WriteString(c, answer(b.String()))
-		}
-	}
+	handle := func(c net.Conn) { requests(c, answer) }
 	if tcp {
 		return listen(t, handle)
 	}
 	config := &tls.Config{Certificates: []tls.Certificate{keyPair(t, ecKey(t), named("ocs.d"), nil)}}
 	return serveTLS(t, config, func(c *tls.Conn) { handle(c) })
+}
+
+// requests answers each request of a connection.
+func requests(c net.Conn, answer func(request string) string) {
+	r := bufio.NewReader(c)
+	for {
+		var b strings.Builder
+		for !strings.HasSuffix(b.String(), "\r\n\r\n") {
+			line, err := r.ReadString('\n')
+			if err != nil {
+				return
+			}
+			b.WriteString(line)
+		}
+		_, _ = io.WriteString(c, answer(b.String()))
+	}
 }
 
 func sipRig(t *testing.T, addr string, port int) *rig {

@@ -173,11 +173,11 @@ func TestWhatIsNoHandshake(t *testing.T) {
 		problem string
 		offers  int
 	}{
-		"closes":      {func(net.Conn) {}, "closed the connection during the handshake", 2},
+		"closes":      {func(net.Conn) {}, "closed the connection during the handshake", 3},
 		"greets":      {func(c net.Conn) { _, _ = c.Write([]byte("220 mail.d ESMTP\r\n")); silent(c) }, "answered something that is not TLS", 1},
-		"SSL 3.0":     {func(c net.Conn) { _, _ = c.Write(sslHello); silent(c) }, "chose SSLv3, which was not offered", 2},
-		"an alert":    {func(c net.Conn) { _, _ = c.Write([]byte{21, 3, 1, 0, 2, 2, 40}); silent(c) }, "refused with the alert handshake failure", 2},
-		"a new alert": {func(c net.Conn) { _, _ = c.Write([]byte{21, 3, 1, 0, 2, 2, 200}); silent(c) }, "refused with the alert 200", 2},
+		"SSL 3.0":     {func(c net.Conn) { _, _ = c.Write(sslHello); silent(c) }, "chose SSL 3.0 with TLS_RSA_WITH_RC4_128_MD5, which this scan cannot complete", 3},
+		"an alert":    {func(c net.Conn) { _, _ = c.Write([]byte{21, 3, 1, 0, 2, 2, 40}); silent(c) }, "refused with the alert handshake failure", 3},
+		"a new alert": {func(c net.Conn) { _, _ = c.Write([]byte{21, 3, 1, 0, 2, 2, 200}); silent(c) }, "refused with the alert 200", 3},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

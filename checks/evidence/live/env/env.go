@@ -48,6 +48,7 @@ type Env struct {
 
 	scope    facts.Scope
 	password string
+	sip      string
 	keytab   []byte
 	tickets  []byte
 	connect  map[string]string
@@ -68,6 +69,8 @@ type Options struct {
 	Scope facts.Scope
 	// Password is that of Scope.LDAPUser; it never enters a record.
 	Password string
+	// SIPPassword is that of Scope.SIPUser, with the same care.
+	SIPPassword string
 	// Keytab or TicketCache is the content of the file that stands in for a password with Scope.Keytab or Scope.Kerberos.
 	// It never enters a record either.
 	Keytab, TicketCache []byte
@@ -85,7 +88,7 @@ func New(o Options) (*Env, error) {
 	}
 	return &Env{
 		Budgets: Budgets{DNSAttempt, ConnectBudget, ExchangeBudget, FetchBudget},
-		scope:   o.Scope, password: o.Password, keytab: o.Keytab, tickets: o.TicketCache, connect: connect, lab: o.Lab,
+		scope:   o.Scope, password: o.Password, sip: o.SIPPassword, keytab: o.Keytab, tickets: o.TicketCache, connect: connect, lab: o.Lab,
 		addresses: map[string]*address{}, contacted: map[string]bool{}, reached: map[facts.Endpoint]Target{},
 		gate: make(chan struct{}, 1),
 	}, nil
@@ -96,6 +99,9 @@ func (e *Env) Scope() facts.Scope { return e.scope }
 
 // Password is that of Scope.LDAPUser. It is for the bind alone and never enters a record, a log or an error.
 func (e *Env) Password() string { return e.password }
+
+// SIPPassword is that of Scope.SIPUser, with the same care.
+func (e *Env) SIPPassword() string { return e.sip }
 
 // Keytab and TicketCache are the files that stand in for a password, with the same care.
 func (e *Env) Keytab() []byte { return e.keytab }

@@ -34,6 +34,7 @@ func Register(ctx context.Context, e *env.Env, tr *env.Trace, r *evidence.Reader
 	var a facts.SIPAnswer
 	err := talk(ctx, e, tr, r, q.Endpoint, q.TCP, func(c *conversation) (err error) {
 		a, err = c.ask("REGISTER", newDialog("sip:"+nobody+"@"+q.Domain))
+		a.ReadAt = time.Now().UTC()
 		return err
 	})
 	return a, err
@@ -62,7 +63,7 @@ func NTLM(ctx context.Context, e *env.Env, tr *env.Trace, r *evidence.Reader, q 
 	}
 	var info facts.NTLMInfo
 	err = talk(ctx, e, tr, r, q.Endpoint, q.TCP, func(c *conversation) error {
-		a, err := c.ask("REGISTER", newDialog("sip:"+nobody+"@"+q.Domain), authorization(offer, `gssapi-data=""`))
+		a, err := c.ask("REGISTER", newDialog("sip:"+nobody+"@"+q.Domain), authorization(first, offer, `gssapi-data=""`))
 		if err != nil {
 			return err
 		}
@@ -110,7 +111,11 @@ func inWords(a facts.SIPAnswer) string {
 }
 
 // authorization is the field that answers an offer, with further parameters. The names are those of the offer, as the server wrote them.
-func authorization(offer facts.Challenge, parameters ...string) string {
+func authorization(a facts.SIPAnswer, offer facts.Challenge, parameters ...string) string {
+	field := "Authorization: "
+	if a.Status == 407 {
+		field = "Proxy-Authorization: "
+	}
 	text := offer.Scheme + ` qop="auth", realm=` + quoted(offer.Parameters["realm"])
 	if opaque, ok := offer.Parameters["opaque"]; ok {
 		text += ", opaque=" + quoted(opaque)
@@ -119,7 +124,7 @@ func authorization(offer facts.Challenge, parameters ...string) string {
 	if v := offer.Parameters["version"]; v != "" && strings.Trim(v, "0123456789") == "" {
 		text += ", version=" + v
 	}
-	return "Authorization: " + strings.Join(append([]string{text}, parameters...), ", ")
+	return field + strings.Join(append([]string{text}, parameters...), ", ")
 }
 
 // quoted is a quoted string (RFC 3261, section 25.1); control characters, which nothing there may have, are left out.

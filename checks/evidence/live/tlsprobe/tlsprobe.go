@@ -37,7 +37,7 @@ func Legacy(host string) *tls.Config {
 	return c
 }
 
-// Handshake is tls.handshake. A server that refuses both offers is a value; one that stays silent on the first is a
+// Handshake is tls.handshake. A server that refuses all offers is a value; one that stays silent on the first is a
 // failure and is not asked a second time.
 func Handshake(ctx context.Context, e *env.Env, tr *env.Trace, r *evidence.Reader, ep facts.Endpoint) (facts.Handshake, error) {
 	target, err := e.Connected(r, ep)
@@ -45,6 +45,7 @@ func Handshake(ctx context.Context, e *env.Env, tr *env.Trace, r *evidence.Reade
 		return facts.Handshake{}, err
 	}
 	var h facts.Handshake
+	agreed := false
 	for _, o := range []struct {
 		name   string
 		config *tls.Config
@@ -70,16 +71,51 @@ func Handshake(ctx context.Context, e *env.Env, tr *env.Trace, r *evidence.Reade
 		}
 		tr.Log(o.name + " handshake: the server " + a.problem)
 		if a.notTLS {
-			break // no other offer will make it speak TLS
+			return h, nil // no other offer will make it speak TLS
 		}
+		agreed = agreed || a.agreed
+	}
+	if !agreed {
+		oldest(&surveyor{ctx: ctx, env: e, trace: tr, target: target}, &h)
+	}
+	if f := env.Ended(ctx); f != nil {
+		return facts.Handshake{}, f
 	}
 	return h, nil
 }
 
+// oldest says hello with all that Go does not speak: SSL 3.0, RC4 with MD5, DES. No handshake is completed, and what the server
+// would have agreed to is kept with its chain.
+func oldest(s *surveyor, h *facts.Handshake) {
+	o := facts.Offer{Name: "oldest"}
+	for _, newest := range []uint16{facts.TLS12, facts.SSL3} { // a server of SSL 3.0 alone may refuse the first
+		t, err := s.ask(s.offer(facts.SSL3, newest))
+		if err != nil {
+			o.Problem = "did not answer"
+			break
+		}
+		if !s.speaks(t) {
+			o.Problem = t.problem(&tls.Config{})
+			continue
+		}
+		h.Version, h.CipherSuite = facts.TLSVersionName(t.version), facts.TLSSuiteName(t.suite)
+		h.ClientCertificateAsked = h.ClientCertificateAsked || t.asked
+		for _, der := range t.certificates {
+			h.Chain = append(h.Chain, certs.Describe(der))
+		}
+		o.Problem = "chose " + h.Version + " with " + h.CipherSuite + ", which this scan cannot complete"
+		break
+	}
+	h.Offers = append(h.Offers, o)
+	s.trace.Log("oldest hello: the server " + o.Problem)
+}
+
 // answer is what came of one offer.
 type answer struct {
-	problem        string
-	notTLS         bool
+	problem string
+	notTLS  bool
+	// agreed tells that the server took an offer, although the handshake then failed.
+	agreed         bool
 	version, suite uint16
 	asked          bool
 	chain          []facts.Certificate
@@ -118,6 +154,7 @@ func shake(ctx context.Context, conn net.Conn, config *tls.Config) (answer, erro
 	}
 	seen.closed = seen.closed || errors.Is(err, io.EOF)
 	a.problem, a.notTLS = seen.problem(config), seen.received && !seen.tls
+	a.agreed = seen.version >= max(config.MinVersion, tls.VersionTLS10)
 	return a, nil
 }
 

@@ -89,14 +89,6 @@ type reader struct {
 	bad bool
 }
 
-// err tells whether all that was read was there.
-func (r *reader) err() error {
-	if r.bad {
-		return errShort
-	}
-	return nil
-}
-
 func (r *reader) align(n int) { r.take((n - r.off%n) % n) }
 
 // take is the next n bytes; nil when there are not as many.

@@ -9,6 +9,8 @@ import (
 	"slices"
 	"strings"
 	"testing"
+
+	"ocsdoctor/checks/evidence/facts"
 )
 
 // rpcServer answers on a pipe: each call with what handle gives, in fragments of a size.
@@ -237,6 +239,10 @@ func FuzzAnswers(f *testing.F) {
 	w.number(8)
 	w.u32(0)
 	f.Add(w.b)
+	f.Add(servicesPageAnswer(serviceBuffer([]facts.Service{{Name: "RtcSrv", DisplayName: "Front-End"}}, true), 1, 0, 0)[:300])
+	f.Add(servicesPageAnswer(serviceBuffer([]facts.Service{{Name: "RtcSrv"}}, false), 1, 0, 0))
+	event := eventRecord(facts.Event{Source: "OCS Server", Strings: []string{"a", "b"}}, 1)
+	f.Add(append(binary.LittleEndian.AppendUint32(nil, uint32(len(event))), event...))
 	f.Add([]byte{})
 	f.Add(bytes.Repeat([]byte{0xff}, 100))
 	f.Fuzz(func(t *testing.T, b []byte) {
@@ -246,7 +252,10 @@ func FuzzAnswers(f *testing.F) {
 			"key":       func(r *reader) int { return len(enumKeyAnswer(r)) / 3 },
 			"info":      func(r *reader) int { infoAnswer(r); return 0 },
 			"handle":    func(r *reader) int { r.handle(); r.u32(); return 0 },
-			"conforman": func(r *reader) int { return len(r.conformant()) },
+			"values":    func(r *reader) int { v, _ := valuesAnswer(r, []string{"a", "b"}); return len(v) },
+			"services":  func(r *reader) int { page, _, _, _ := servicesAnswer(r, false); return len(page) },
+			"processes": func(r *reader) int { page, _, _, _ := servicesAnswer(r, true); return len(page) },
+			"events":    func(r *reader) int { events, _ := eventRecords(r.conformant()); return len(events) },
 		} {
 			if n := read(&reader{b: b}); n > len(b) {
 				t.Errorf("%s: %d bytes out of %d", name, n, len(b))

@@ -384,14 +384,19 @@ func (p *pipe) try(op uint16, args []byte) (answer *reader, err error) {
 // ask is try for a call to which there is no other way.
 func (p *pipe) ask(op uint16, args []byte) (*reader, error) {
 	answer, err := p.try(op, args)
+	return answer, p.final(err)
+}
+
+// final makes a fault the failure that it is where there is no other way.
+func (p *pipe) final(err error) error {
 	var f *fault
-	if errors.As(err, &f) {
-		if f.status == faultAccessDenied {
-			return nil, evidence.Fail(evidence.Denied, p.server.endpoint.Host+" refuses a call: the account has no right to it")
-		}
-		return nil, evidence.Fail(evidence.Protocol, fmt.Sprintf("%s does not carry out a call (fault 0x%08X)", p.server.endpoint.Host, f.status))
+	switch {
+	case !errors.As(err, &f):
+		return err
+	case f.status == faultAccessDenied:
+		return evidence.Fail(evidence.Denied, p.server.endpoint.Host+" refuses a call: the account has no right to it")
 	}
-	return answer, err
+	return evidence.Fail(evidence.Protocol, fmt.Sprintf("%s does not carry out a call (fault 0x%08X)", p.server.endpoint.Host, f.status))
 }
 
 // malformed is the failure of an answer that cannot be read.

@@ -34,6 +34,7 @@ const (
 	opOpenKey          = 15
 	opQueryInfoKey     = 16
 	opQueryValue       = 17
+	opQueryValues      = 29
 
 	keyRead = 0x20019
 )
@@ -46,6 +47,7 @@ const (
 	errorAccessDenied = 5
 	errorMoreData     = 234
 	errorNoMoreItems  = 259
+	errorCannotRead   = 1012
 	errorKeyDeleted   = 1018
 )
 
@@ -62,6 +64,7 @@ const (
 	fewSubKeys    = 16       // that are read over one pipe
 	maxKeyPath    = 1024     // of a question
 	maxQueryNames = 64
+	roomAtOnce    = 256 // for all the values that are asked for at once: each way, all of it is sent
 )
 
 // hiveOpens are the operations that open the roots.
@@ -200,8 +203,17 @@ func (w *walk) sub(p *pipe, parent handle, name string, depth int) (out facts.Re
 		return out, false, w.tooMuch()
 	}
 	out = facts.RegistryKey{Name: name, Exists: true}
-	if out.Values, err = w.readValues(p, h); err != nil {
-		return out, false, err
+	// Of thousands of keys, each call counts.
+	atOnce := false
+	if len(w.values) > 1 {
+		if out.Values, atOnce, err = w.valuesAtOnce(p, h); err != nil {
+			return out, false, err
+		}
+	}
+	if !atOnce {
+		if out.Values, err = w.readValues(p, h); err != nil {
+			return out, false, err
+		}
 	}
 	if depth > 0 {
 		var next atomic.Uint32
@@ -395,6 +407,84 @@ func (w *walk) readValues(p *pipe, h handle) ([]facts.RegistryValue, error) {
 		}
 		out = append(out, v)
 	}
+}
+
+// valuesAtOnce reads all values that are asked for in one call: BaseRegQueryMultipleValues ([MS-RRP] 3.1.5.30). ok is false when one of them is not
+// there, or they take more room than is given: then they are asked for one by one.
+func (w *walk) valuesAtOnce(p *pipe, h handle) (out []facts.RegistryValue, ok bool, err error) {
+	var args writer
+	n := uint32(len(w.values))
+	args.handle(h)
+	args.u32(n)
+	args.u32(0)
+	args.u32(n)
+	for range w.values { // RVALENT: a pointer to the name, and the length, place and type that the answer has
+		args.ref()
+		args.u32(0)
+		args.u32(0)
+		args.u32(0)
+	}
+	for _, name := range w.values {
+		args.text(name + "\x00")
+	}
+	args.u32(n)
+	args.ref()
+	args.u32(roomAtOnce)
+	args.u32(0)
+	args.u32(roomAtOnce)
+	args.b = append(args.b, make([]byte, roomAtOnce)...)
+	args.u32(roomAtOnce)
+	r, err := w.ask(p, opQueryValues, args.b)
+	if err != nil {
+		return nil, false, err
+	}
+	out, readable := valuesAnswer(r, w.values)
+	code, err := w.answered(p, r)
+	switch {
+	case err != nil:
+		return nil, false, err
+	case code == errorFileNotFound, code == errorCannotRead, code == errorMoreData:
+		return nil, false, nil
+	case code != errorSuccess:
+		return nil, false, w.refused(code)
+	case !readable:
+		return nil, false, p.malformed(winreg)
+	case w.count.Add(int64(len(out))) > maxValues:
+		return nil, false, w.tooMuch()
+	}
+	return out, true, nil
+}
+
+// valuesAnswer is the values in the answer of BaseRegQueryMultipleValues, in the order in which they were asked for.
+func valuesAnswer(r *reader, names []string) (out []facts.RegistryValue, ok bool) {
+	n, offset, actual := r.u32(), r.u32(), r.u32()
+	if offset != 0 || n != actual || int(n) != len(names) {
+		r.bad = true
+		return nil, false
+	}
+	type place struct{ name, length, at, kind uint32 }
+	places := make([]place, n)
+	for i := range places {
+		places[i] = place{r.u32(), r.u32(), r.u32(), r.u32()}
+	}
+	for _, p := range places {
+		if p.name != 0 {
+			r.text()
+		}
+	}
+	b := r.buffer()
+	r.u32() // how much of it is used
+	for i, p := range places {
+		if uint64(p.at)+uint64(p.length) > uint64(len(b)) {
+			return nil, false
+		}
+		v := facts.RegistryValue{Name: names[i], Type: p.kind}
+		if p.length > 0 {
+			v.Data = slices.Clone(b[p.at:][:p.length])
+		}
+		out = append(out, v)
+	}
+	return out, true
 }
 
 // value is BaseRegQueryValue (3.1.5.17) or, named, BaseRegEnumValue (3.1.5.11), whose arguments begin with what which writes. A value
