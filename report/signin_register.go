@@ -130,7 +130,9 @@ func (j *signInJudge) signIn(store *evidence.Store) {
 	first.Asked = "REGISTER as " + j.account + ", once"
 	var f *evidence.Failure
 	if errors.As(err, &f) {
-		first.looked(err)
+		if first.looked(err); f.Reason == evidence.Denied { // by a domain controller, before the server was asked
+			first.Outcome, first.answers, first.missing = StepStops, []string{f.Detail}, evidence.Key{}
+		}
 		return
 	}
 	deciding := r.Hops[0]
@@ -180,6 +182,9 @@ func hopWords(h facts.SignInHop, means func(string) string) []string {
 		out = append(out, "signed by the server that knows the account")
 	case facts.SignatureWrong, facts.SignatureMissing:
 		out = append(out, "the server's signature is "+h.Signature)
+	}
+	if h.NoTicket != "" {
+		out = append(out, "Kerberos gave no ticket: "+h.NoTicket)
 	}
 	if h.Diagnostics != "" {
 		text := "ms-diagnostics " + h.Diagnostics

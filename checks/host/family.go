@@ -42,15 +42,16 @@ const (
 	version2003 = "5.2"
 )
 
-// schannelQuestion asks for the settings of Schannel, lsaQuestion for those of the logon: several checks read them, and they are read once.
+// schannelQuestion asks for the settings of Schannel.
 func schannelQuestion(p *checks.Pass) facts.RegistryQuestion {
 	return facts.RegistryQuestion{Host: p.Subject.Name, Key: currentControlSet + `\Control\SecurityProviders\SCHANNEL`, Depth: 3,
 		Values: []string{"DisabledByDefault", "Enabled", "SendTrustedIssuerList"}}
 }
 
-func lsaQuestion(p *checks.Pass) facts.RegistryQuestion {
-	return facts.RegistryQuestion{Host: p.Subject.Name, Key: currentControlSet + `\Control\Lsa`, Depth: 1,
-		Values: []string{"Enabled", "FIPSAlgorithmPolicy", "LmCompatibilityLevel", "NtlmMinServerSec"}}
+// lsaQuestion asks for one setting of the logon, which stands in the key Lsa or in one below it. The others are not read along: some keys
+// below Lsa hold what no scan and no collected folder takes.
+func lsaQuestion(p *checks.Pass, below, value string) facts.RegistryQuestion {
+	return facts.RegistryQuestion{Host: p.Subject.Name, Key: currentControlSet + `\Control\Lsa` + below, Values: []string{value}}
 }
 
 // lastStart is when the Front-End service was last started, or, where that is not known, Windows: what an event before it tells is over.

@@ -1,6 +1,7 @@
 package host
 
 import (
+	"cmp"
 	"fmt"
 
 	"ocsdoctor/checks"
@@ -29,21 +30,21 @@ var _ = register(&checks.Check{
 	Needs:    []evidence.AnyKind{facts.Registry, facts.HostWindows, facts.EdgeServers, facts.Directory, facts.Search},
 	Messages: []*checks.Message{ntlmXP, ntlmStrict},
 	Run: func(p *checks.Pass) error {
-		q := lsaQuestion(p)
-		lsa, err := facts.Registry.Get(p.Facts, q)
-		if err != nil {
+		questions := []facts.RegistryQuestion{lsaQuestion(p, `\MSV1_0`, "NtlmMinServerSec"), lsaQuestion(p, "", "LmCompatibilityLevel")}
+		keys, errs := evidence.GetAll(p.Facts, facts.Registry, questions)
+		if err := cmp.Or(errs...); err != nil {
 			return err
 		}
 		w, err := facts.HostWindows.Get(p.Facts, server(p))
 		if err != nil {
 			return err
 		}
-		least, set := lsa.Find("MSV1_0").DWord("NtlmMinServerSec")
+		least, set := keys[0].DWord("NtlmMinServerSec")
 		if !set && w.Version == "6.1" {
 			least = session128 // its default
 		}
-		cites := []evidence.Key{facts.Registry.Key(q), w.Cite}
-		level, _ := lsa.DWord("LmCompatibilityLevel")
+		cites := []evidence.Key{facts.Registry.Key(questions[0]), facts.Registry.Key(questions[1]), w.Cite}
+		level, _ := keys[1].DWord("LmCompatibilityLevel")
 		if setting := strict(least, level); setting != "" {
 			p.Report(ntlmStrict, cites, checks.A("server", p.Subject.Name), checks.A("setting", setting))
 		}

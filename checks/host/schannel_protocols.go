@@ -43,7 +43,11 @@ var _ = register(&checks.Check{
 		if err != nil {
 			return err
 		}
-		questions := []facts.RegistryQuestion{schannelQuestion(p), lsaQuestion(p)}
+		fips := lsaQuestion(p, `\FipsAlgorithmPolicy`, "Enabled")
+		if w.Version == version2003 {
+			fips = lsaQuestion(p, "", "FIPSAlgorithmPolicy")
+		}
+		questions := []facts.RegistryQuestion{schannelQuestion(p), fips}
 		keys, errs := evidence.GetAll(p.Facts, facts.Registry, questions)
 		if errs[0] == nil {
 			cites := []evidence.Key{facts.Registry.Key(questions[0])}
@@ -52,7 +56,7 @@ var _ = register(&checks.Check{
 				p.Report(noCipher, append(cites, w.Cite), checks.A("server", p.Subject.Name), checks.A("disabled", off))
 			}
 		}
-		if errs[1] == nil && fips(w, keys[1]) {
+		if on, _ := keys[1].DWord(fips.Values[0]); errs[1] == nil && on != 0 {
 			p.Report(fipsOn, []evidence.Key{facts.Registry.Key(questions[1]), w.Cite}, checks.A("server", p.Subject.Name), checks.A("windows2003", mark(w.Version == version2003)))
 		}
 		for _, err := range errs {
@@ -131,13 +135,4 @@ func ciphersOff(w facts.Windows, schannel facts.RegistryKey) string {
 func disabledTripleDES(schannel facts.RegistryKey) bool {
 	n, set := schannel.Find(`Ciphers\Triple DES 168/168`).DWord("Enabled")
 	return set && n == 0
-}
-
-// fips tells whether only algorithms of FIPS 140 are used: a value of Lsa on Windows Server 2003, one of a key below it later.
-func fips(w facts.Windows, lsa facts.RegistryKey) bool {
-	n, _ := lsa.Find("FipsAlgorithmPolicy").DWord("Enabled")
-	if w.Version == version2003 {
-		n, _ = lsa.DWord("FIPSAlgorithmPolicy")
-	}
-	return n != 0
 }

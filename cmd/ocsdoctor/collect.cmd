@@ -44,6 +44,7 @@ if not exist "%out%\registry" (
 mkdir "%out%\events" "%out%\files" "%out%\versions" "%out%\other"
 set "manifest=%out%\manifest.txt"
 set "work=%out%\work.txt"
+set "lastparent="
 set "system=%SystemRoot%\System32"
 set /a number=0
 set /a failed=0
@@ -61,12 +62,11 @@ call :named oemcp "%control%\Nls\CodePage" OEMCP
 for /f "tokens=2 delims==" %%t in ('wmic os get LocalDateTime /value ^<nul 2^>nul') do >>"%manifest%" echo time=%%t
 
 echo   registry
-call :values "%software%\Windows NT\CurrentVersion"
+for %%v in (CurrentVersion CurrentBuildNumber CSDVersion ProductName EditionID InstallationType InstallDate SystemRoot) do call :value "%software%\Windows NT\CurrentVersion" %%v
 call :values "%control%\Session Manager"
 call :values "%control%\Lsa"
-call :values "HKLM\HARDWARE\DESCRIPTION\System"
 call :value "%control%\Session Manager\Environment" PROCESSOR_ARCHITECTURE
-call :key "HKLM\HARDWARE\DESCRIPTION\System" BIOS
+call :key "HKLM\HARDWARE\DESCRIPTION" System
 call :key "%control%" ProductOptions
 call :key "%control%" Windows
 call :key "%control%\SecurityProviders" SCHANNEL
@@ -81,11 +81,11 @@ call :key "%software%\Windows NT\CurrentVersion" HotFix
 call :key "%software%" Updates
 call :key "%software%" "NET Framework Setup"
 call :key "%software%" InetStp
-call :key "%software%" MSMQ Setup
 call :key "%software%" "Real-Time Communications"
+call :key "%software%" EnterpriseCertificates
+call :key "%software%" MSMQ Setup
 call :key "%software%\SystemCertificates" MY Certificates
 for %%s in (ROOT CA AuthRoot Disallowed TrustedPeople) do call :key "%software%\SystemCertificates" %%s
-call :key "%software%" EnterpriseCertificates
 call :key "HKLM\SOFTWARE\Policies" Microsoft SystemCertificates
 call :key "HKLM\SOFTWARE\Policies" Microsoft WindowsFirewall
 for %%s in (RtcSrv RTCIMMCU RTCACPMCU RTCDATAMCU RTCAVMCU RTCASMCU RTCAPPSRV RTCCAA RTCCAS RTCACD RTCCCS RtcQmsAgent) do call :key "%services%" %%s
@@ -110,9 +110,7 @@ for %%f in (dsa.msc wmp.dll) do call :there "%system%\%%f"
 
 echo   versions of programs
 call :version msasn1 "%system%\msasn1.dll"
-call :find "%software%\Real-Time Communications\{A766C25B-A1D1-4711-A726-AC3E7CA4AAB3}" InstallDir
-if defined found if not "%found:~-1%"=="\" set "found=%found%\"
-if defined found for %%p in (RTCSrv RtcHost IMMCUSvc DataMCUSvc AVMCUSvc ASMCUSvc ACPMCUSvc ABServer OcsAppServerHost) do call :version %%p "%found%Server\Core\%%p.exe"
+for %%s in (RtcSrv RTCIMMCU RTCACPMCU RTCDATAMCU RTCAVMCU RTCASMCU RTCAPPSRV RtcQmsAgent RTCDATAPROXY RTCMEDIARELAY RTCMRAUTH RTCMEDSRV) do call :program %%s
 
 echo   what OCS says of its addresses
 wmic path MSFT_SIPListeningAddressData get Enabled,InstanceID,IPAddress,Port,TLSCertIssuer,TLSCertSN,TransportType /value <nul >"%out%\other\listeners.txt" 2>nul
@@ -151,31 +149,34 @@ set "found="
 for /f "tokens=1,2*" %%a in ('reg query %1 /v %2 2^>nul') do if /i "%%a"=="%~2" set "found=%%c"
 goto :eof
 
-rem :key PARENT KEY [SUBKEY] exports a key. Where that fails, it looks whether the key is there at all.
+rem :key PARENT KEY [SUBKEY] exports a key, unless its parent can be read and does not have it.
 :key
 set "key=%~1\%~2"
 if not "%~3"=="" set "key=%key%\%~3"
-set /a number+=1
-reg export "%key%" "%out%\registry\%number%.reg" >nul 2>nul
-set "code=%errorlevel%"
-if "%code%"=="0" goto exported
 call :listed %1 %2
 if "%listed%"=="yes" if not "%~3"=="" call :listed "%~1\%~2" %3
 if "%listed%"=="no" (
     >>"%manifest%" echo registry=absent - %key%
     goto :eof
 )
-:exported
+set /a number+=1
+reg export "%key%" "%out%\registry\%number%.reg" >nul 2>nul
+set "code=%errorlevel%"
 call :noted registry registry\%number%.reg "%key%"
 goto :eof
 
 rem :listed PARENT KEY sets listed to yes, to no if the parent can be read and does not have the key, or to unknown.
 :listed
-set "listed=unknown"
 set "parent=%~1"
 set "full=HKEY_LOCAL_MACHINE%parent:~4%\%~2"
+if "%parent%"=="%lastparent%" goto search
+set "lastparent=%parent%"
+set "readable=yes"
 reg query %1 >"%work%" 2>nul
-if errorlevel 1 goto :eof
+if errorlevel 1 set "readable=no"
+:search
+set "listed=unknown"
+if "%readable%"=="no" goto :eof
 set "listed=no"
 for /f "usebackq delims=" %%k in ("%work%") do if /i "%%k"=="%full%" set "listed=yes"
 goto :eof
@@ -183,17 +184,22 @@ goto :eof
 rem :values KEY reads the values of a key, without what is below it.
 :values
 set /a number+=1
-reg query %1 >"%work%" 2>nul
+reg query %1 >"%out%\registry\%number%.txt" 2>nul
 set "code=%errorlevel%"
-"%system%\find.exe" /v /i "DigitalProductId" <"%work%" >"%out%\registry\%number%.txt"
 call :noted values registry\%number%.txt %1
 goto :eof
 
-rem :value KEY NAME reads one value of a key.
+rem :value KEY NAME reads one value of a key. Where that fails and the key can be read, there is none.
 :value
 set /a number+=1
 reg query %1 /v %2 >"%out%\registry\%number%.txt" 2>nul
 set "code=%errorlevel%"
+if "%code%"=="0" goto shown
+reg query %1 >nul 2>nul
+if errorlevel 1 goto shown
+>>"%manifest%" echo value=absent - %2 %~1
+goto :eof
+:shown
 call :noted value registry\%number%.txt "%2 %~1"
 goto :eof
 
@@ -245,34 +251,48 @@ rem :config PATH copies a configuration of IIS 7 without its passwords and keys.
 :config
 call :state %1
 if not "%state%"=="present" goto there
->"%out%\files\%~nx1" (
-    for /f "usebackq eol=| delims=" %%l in (%1) do (
-        set "line=%%l"
-        setlocal enabledelayedexpansion
-        set "tail=!line:* password=!"
-        if not "!tail!"=="!line!" if "!tail:~0,1!"=="=" (
-            rem Cut it before the attribute; the element ends on the same line.
-            set "cut="
-            for /l %%i in (0,1,2000) do if not defined cut if /i "!line:~%%i,9!"==" password" set "cut=%%i"
-            for %%i in (!cut!) do set "line=!line:~0,%%i! />"
-        )
-        set "tail=!line:*sessionKey=!"
-        if "!tail!"=="!line!" echo(!line!
-        endlocal
-    )
-) 2>nul
-set "code=%errorlevel%"
+set "lastparent="
+"%system%\findstr.exe" /v /i "sessionKey=" %1 >"%work%" 2>nul
+set "target=%out%\files\%~nx1"
+for /f "usebackq eol=| delims=" %%l in ("%work%") do set "line=%%l" & call :cut
+set "code=1"
+if not exist "%target%" goto configured
+rem Rather none than one with a password in it.
+"%system%\find.exe" /i " password=" <"%target%" >nul 2>nul
+if errorlevel 1 set "code=0"
+if "%code%"=="1" del "%target%"
+:configured
 call :noted file files\%~nx1 %1
+goto :eof
+
+rem :cut writes a line without its password. It is cut before the attribute; the element ends on the same line.
+:cut
+setlocal enabledelayedexpansion
+set "cut="
+set "tail=!line:* password=!"
+if "!tail!"=="!line!" goto uncut
+if not "!tail:~0,1!"=="=" goto uncut
+for /l %%i in (0,1,2000) do if not defined cut if /i "!line:~%%i,9!"==" password" set "cut=%%i"
+for %%i in (!cut!) do set "line=!line:~0,%%i! />"
+:uncut
+>>"%target%" echo(!line!
 goto :eof
 
 rem :metabase PATH copies the configuration of IIS 6 without its passwords and keys, each of which has a line of its own.
 :metabase
 call :state %1
 if not "%state%"=="present" goto there
-"%system%\find.exe" /v /i "Pass" <%1 >"%work%" 2>nul
-"%system%\find.exe" /v /i "SessionKey" <"%work%" >"%out%\files\%~nx1" 2>nul
+"%system%\findstr.exe" /v /i "Pass SessionKey" %1 >"%out%\files\%~nx1" 2>nul
 set "code=%errorlevel%"
 call :noted file files\%~nx1 %1
+goto :eof
+
+rem :program SERVICE reads the version of a service's program. What follows .exe in its command is left out.
+:program
+call :find "%services%\%1" ImagePath
+if not defined found goto :eof
+set "found=%found:"=%"
+for /f "delims=|" %%p in ("%found:.exe=|%") do call :version %1 "%%p.exe"
 goto :eof
 
 rem :version NAME PATH reads the version of a program's file.

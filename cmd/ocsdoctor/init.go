@@ -143,7 +143,7 @@ func (f *initFlags) reach() []givenFlag {
 	}
 	return []givenFlag{
 		single("password-file", f.passwordFile), yes("kerberos", f.kerberos), single("keytab", f.keytab), yes("allow-cleartext", f.allowCleartext),
-		{"dns", f.dns, true}, {"dns-external", f.dnsExternal, true}, {"dc", f.dcs, true}, {"connect", f.connect, true}, {"roots", f.roots, true},
+		{"dns", f.dns, true}, {"dns-external", f.dnsExternal, true}, {"dc", f.dcs, true}, {"connect", f.connect, true}, {"host-dump", f.hostDumps, true}, {"roots", f.roots, true},
 		yes("system-roots", f.systemRoots),
 	}
 }

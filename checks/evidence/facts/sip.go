@@ -291,6 +291,8 @@ type SignInHop struct {
 	TCP      bool     `json:"tcp,omitempty"`
 	// Scheme is NTLM or Kerberos; empty where the server was asked without the account.
 	Scheme string `json:"scheme,omitempty"`
+	// NoTicket is why there was no Kerberos ticket, where NTLM was taken for that.
+	NoTicket string `json:"noTicket,omitempty"`
 	// Status, Phrase and Diagnostics are of the server's last word.
 	Status      int    `json:"status,omitempty"`
 	Phrase      string `json:"phrase,omitempty"`

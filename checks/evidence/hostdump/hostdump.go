@@ -376,6 +376,9 @@ func (d *Dump) registryKey(q facts.RegistryQuestion) (facts.RegistryKey, error) 
 	}
 	k = gone
 	for _, e := range read {
+		if k.Exists = true; e.how == absent {
+			continue
+		}
 		if err := d.usable(e); err != nil {
 			return gone, err
 		}
@@ -383,7 +386,6 @@ func (d *Dump) registryKey(q facts.RegistryQuestion) (facts.RegistryKey, error) 
 		if err != nil {
 			return gone, d.unreadable(e, err)
 		}
-		k.Exists = true
 		for _, v := range values {
 			if len(names) == 0 || names[strings.ToLower(v.Name)] {
 				k.Values = append(k.Values, v)

@@ -561,7 +561,7 @@ func TestRegistryValuesOnly(t *testing.T) {
 		{Name: "Empty", Type: facts.RegSZ, Data: toUTF16("")},
 	}
 	for name, text := range map[string]string{"since 2008": later, "2003": early} {
-		r := folder(t, "oemcp=850\nvalues=0 q.txt "+key+"\nvalue=0 v.txt A HKLM\\B\nvalue=1 v.txt C HKLM\\B\nvalues=0 v.txt HKLM\\Other", map[string]string{
+		r := folder(t, "oemcp=850\nvalues=0 q.txt "+key+"\nvalue=0 v.txt A HKLM\\B\nvalue=1 v.txt C HKLM\\B\nvalue=absent - E HKLM\\B\nvalues=0 v.txt HKLM\\Other", map[string]string{
 			"q.txt": text, "v.txt": "\r\nHKEY_LOCAL_MACHINE\\B\r\n    A    REG_SZ    a\r\n",
 		})
 		k, err := facts.Registry.Get(r, facts.RegistryQuestion{Host: server, Key: key})
@@ -577,6 +577,7 @@ func TestRegistryValuesOnly(t *testing.T) {
 			{facts.RegistryQuestion{Key: key, Depth: 1}, "not-recorded"},
 			{facts.RegistryQuestion{Key: key + `\Data`}, "not-recorded"},
 			{facts.RegistryQuestion{Key: `HKLM\B`, Values: []string{"A"}}, "1"},
+			{facts.RegistryQuestion{Key: `HKLM\B`, Values: []string{"A", "E"}}, "1"},
 			{facts.RegistryQuestion{Key: `HKLM\B`, Values: []string{"A", "C"}}, "not-recorded"},
 			{facts.RegistryQuestion{Key: `HKLM\B`, Values: []string{"A", "D"}}, "not-recorded"},
 			{facts.RegistryQuestion{Key: `HKLM\B`}, "not-recorded"},
@@ -592,5 +593,72 @@ func TestRegistryValuesOnly(t *testing.T) {
 				t.Errorf("%s: %v: %s, want %s (%v)", name, c.q, got, c.want, err)
 			}
 		}
+	}
+}
+
+// A large server's folder is read once, whatever is asked of it how often: 400 roots, 3,000 packages, 500 services, 2,000 events.
+func TestLargeFolderIsReadQuickly(t *testing.T) {
+	t.Parallel()
+	const packages, roots, services = 3000, 400, 500
+	var reg, sc, xml strings.Builder
+	reg.WriteString("Windows Registry Editor Version 5.00\r\n\r\n[HKEY_LOCAL_MACHINE\\P]\r\n")
+	for i := range packages {
+		fmt.Fprintf(&reg, "\r\n[HKEY_LOCAL_MACHINE\\P\\Package_%d_for_KB974571~31bf3856ad364e35~amd64~~6.1.1.1]\r\n", i)
+		for v := range 12 {
+			fmt.Fprintf(&reg, "\"Value%d\"=dword:%08x\r\n\"Text%d\"=\"C:\\\\Windows\\\\servicing\\\\%d\"\r\n", v, i, v, i)
+		}
+		fmt.Fprintf(&reg, "\r\n[HKEY_LOCAL_MACHINE\\P\\Package_%d_for_KB974571~31bf3856ad364e35~amd64~~6.1.1.1\\Owners]\r\n\"x\"=dword:00020070\r\n", i)
+	}
+	reg.WriteString("\r\n[HKEY_LOCAL_MACHINE\\R]\r\n")
+	for i := range roots {
+		fmt.Fprintf(&reg, "\r\n[HKEY_LOCAL_MACHINE\\R\\%040X]\r\n\"Blob\"=hex:03", i)
+		for n := range 1500 {
+			reg.WriteString(",ff")
+			if n%25 == 24 {
+				reg.WriteString(",\\\r\n  00")
+			}
+		}
+		reg.WriteString("\r\n")
+	}
+	for i := range services {
+		sc.WriteString(strings.ReplaceAll(scEnglish[:strings.Index(scEnglish, "\nSERVICE_NAME: RTCIMMCU")], "RtcSrv", fmt.Sprintf("Service%d", i)))
+	}
+	for range maxEvents / 2 {
+		xml.WriteString(eventXML)
+	}
+	files := map[string]string{
+		manifestName: whoami + "registry=0 r.reg HKLM\nservices=0 s.txt\nevents=0 e.xml System\n",
+		"r.reg":      utf16LE(reg.String()), "s.txt": sc.String(), "e.xml": utf16LE(xml.String()),
+	}
+	packed := pack(t, files)
+	started := time.Now()
+	d, err := FromZIP("ocs.zip", packed)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := reader(t, d)
+	ask := func(key string, depth, want int) {
+		t.Helper()
+		k, err := facts.Registry.Get(r, facts.RegistryQuestion{Host: server, Key: key, Depth: depth})
+		if err != nil || len(k.Keys) != want {
+			t.Errorf("%s: %d keys, %v", key, len(k.Keys), err)
+		}
+	}
+	ask(`HKLM\P`, 1, packages)
+	ask(`HKLM\R`, 1, roots)
+	for i := range 1000 {
+		ask(fmt.Sprintf(`HKLM\P\Package_%d_for_KB974571~31bf3856ad364e35~amd64~~6.1.1.1`, i), 1, 1)
+	}
+	if l, err := facts.Services.Get(r, facts.ServerQuestion{FQDN: server}); err != nil || len(l.Services) != services {
+		t.Errorf("%d services, %v", len(l.Services), err)
+	}
+	if l, err := facts.Events.Get(r, facts.EventsQuestion{Host: server, Log: "System"}); err != nil || len(l.Events) != maxEvents {
+		t.Errorf("%d events, %v", len(l.Events), err)
+	}
+	// Half a second is enough; the race detector on a busy machine takes the rest.
+	if took := time.Since(started); took > 20*time.Second {
+		t.Errorf("reading took %v", took)
+	} else {
+		t.Logf("%d bytes in %v", len(files["r.reg"]), took)
 	}
 }

@@ -20,7 +20,7 @@ import (
 //	time=20100405121500.000000+120     when it began, as WMI writes a time; empty if WMI did not say
 //	registry=0 FILE KEY                how reg export of a key went, and what it wrote
 //	values=0 FILE KEY                  reg query: the values of a key, not what is below it
-//	value=0 FILE NAME KEY              reg query /v: one value
+//	value=0 FILE NAME KEY              reg query /v: one value; "absent" if the key can be read and has none of that name
 //	services=0 FILE                    sc queryex
 //	events=0 FILE LOG                  wevtutil qe, or on 2003 a saved log
 //	file=0 FILE PATH                   a file of the server
@@ -140,16 +140,19 @@ func isName(s string) bool {
 	return s != "" && !strings.ContainsAny(s, `\:`) && !path.IsAbs(s) && path.Clean(s) == s && s != "." && s != ".." && !strings.HasPrefix(s, "../")
 }
 
-// server is the FQDN that the machine gives itself; empty if it does not say.
+// server is the FQDN that the machine gives itself; empty if it does not say, or says something that is no name.
 func (m *manifest) server() string {
-	host := m.host
-	if host == "" {
-		host = m.computer
+	name := m.host
+	if name == "" {
+		name = m.computer
 	}
-	if host == "" || m.domain == "" {
-		return facts.Host(host)
+	if name != "" && m.domain != "" {
+		name += "." + m.domain
 	}
-	return facts.Host(host + "." + m.domain)
+	if name = facts.Host(name); !facts.IsHostName(name) {
+		return ""
+	}
+	return name
 }
 
 // wmiTime reads a time as WMI writes it (CIM_DATETIME): "20100405121500.000000+120", the offset in minutes. Zero if it is none.

@@ -251,7 +251,7 @@ func (r *regReader) data(v *regValue, s string) error {
 	case strings.HasPrefix(lower, "hex"):
 		kind, list, ok := strings.Cut(s[len("hex"):], ":")
 		if !ok {
-			return errors.New("a list of bytes does not begin with hex:")
+			return errors.New("the type of a list of bytes does not end")
 		}
 		v.Type = facts.RegBinary
 		if kind != "" {

@@ -4,12 +4,15 @@ import (
 	"crypto/tls"
 	"encoding/base64"
 	"encoding/hex"
+	"encoding/json"
 	"fmt"
 	"regexp"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/jcmturner/gokrb5/v8/iana/errorcode"
 
 	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/facts"
@@ -30,6 +33,9 @@ type registrar struct {
 	leave string
 	// hang makes it silent once it has seen a proof.
 	hang bool
+	// kerberos is what it offers besides NTLM, or alone.
+	kerberos string
+	alone    bool
 
 	proofs atomic.Int64
 }
@@ -97,7 +103,14 @@ func (r *registrar) conversation() func(string) string {
 		token := value(request, `gssapi-data="([^"]*)"`)
 		switch {
 		case !strings.Contains(request, "uthorization: "):
-			return fmt.Sprintf("SIP/2.0 %d Who\r\n%s%s: NTLM %s\r\n\r\n", status, common(request), field, names)
+			offers := ""
+			if !r.alone {
+				offers = field + ": NTLM " + names + "\r\n"
+			}
+			if r.kerberos != "" {
+				offers += field + ": Kerberos realm=\"SIP Communications Service\", targetname=\"" + r.kerberos + "\", version=4\r\n"
+			}
+			return fmt.Sprintf("SIP/2.0 %d Who\r\n%s%s\r\n", status, common(request), offers)
 		case session != nil:
 			if !client(request) || value(request, `Expires: (.*)\r`) != "0" {
 				r.t.Errorf("the account does not sign out: %s", request)
@@ -120,7 +133,7 @@ func (r *registrar) conversation() func(string) string {
 			r.t.Errorf("a proof %q: %v", token, err)
 		}
 		response, err := sipauth.ParseResponse(raw)
-		if err != nil || response.Domain != "TODOROVIC" || response.User != "test" {
+		if err != nil || response.Domain+`\`+response.User != `TODOROVIC\test` && response.User != "test@todorovic.adds" {
 			r.t.Errorf("a proof %+v: %v", response, err)
 		}
 		s, ok := response.Verify(challenge, secret)
@@ -320,5 +333,82 @@ func TestTheAccountIsNotShown(t *testing.T) {
 	}
 	if r.proofs.Load() != 0 {
 		t.Error("the password is proved")
+	}
+}
+
+// principal is a run with the test account as U@REALM, and a KDC at an address; empty for none.
+func principal(t *testing.T, kdc string, connect ...string) *rig {
+	t.Helper()
+	scope := facts.Scope{UserAgent: "x", SIPUser: "test@todorovic.adds", Resolvers: []facts.Resolver{{ID: "inside#1", View: facts.Inside, Address: "192.0.2.1:53"}}}
+	if kdc != "" {
+		connect = append(connect, "kdc.d:88="+kdc)
+	}
+	g := newRig(t, t.Context(), Options{Connect: connect, Scope: scope, SIPPassword: secret}).patient()
+	published := facts.DNSAnswerData{Rcode: "NXDOMAIN"}
+	if kdc != "" {
+		published = facts.DNSAnswerData{Rcode: "NOERROR", Records: []facts.Record{{Name: "_kerberos._tcp.todorovic.adds", Type: "SRV", Target: "kdc.d", Port: 88}}}
+	}
+	given := map[evidence.Key]*evidence.Record{}
+	for key, v := range map[evidence.Key]any{
+		facts.ConfigScope.Key(evidence.None{}): scope,
+		facts.DNSAnswer.Key(facts.DNSQuestion{Server: "inside#1", Name: "_kerberos._tcp.todorovic.adds", Type: "SRV"}): published,
+	} {
+		b, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		given[key] = &evidence.Record{Key: key, Value: b}
+	}
+	g.store = evidence.NewStore(t.Context(), evidence.Layered{Given: given, Next: g.Source})
+	return g
+}
+
+// A KDC that refuses the account has seen the one attempt: NTLM is not tried after it.
+func TestAKDCThatRefusesTheTestAccount(t *testing.T) {
+	t.Parallel()
+	r, k := &registrar{kerberos: "sip/ocs.d"}, &kdc{t: t, code: errorcode.KDC_ERR_PREAUTH_FAILED}
+	g := principal(t, listen(t, k.handle), "ocs.d:5061="+r.start(t, "ocs.d"))
+	_, err := facts.SignIn.Get(g.reader(), question)
+	if f := failure(t, err); f.Reason != evidence.Denied || f.Detail != "the test account is refused: the password is wrong" {
+		t.Errorf("%+v", f)
+	}
+	if k.tries.Load() != 1 || r.proofs.Load() != 0 {
+		t.Errorf("%d tries at the KDC, %d at the server", k.tries.Load(), r.proofs.Load())
+	}
+	g.noSecret(t)
+}
+
+// Without a ticket, and without a word on the account, NTLM is taken, as Communicator does.
+func TestNTLMWhereThereIsNoTicket(t *testing.T) {
+	t.Parallel()
+	skewed := listen(t, (&kdc{t: t, code: errorcode.KRB_AP_ERR_SKEW}).handle)
+	for name, c := range map[string]struct{ kdc, target, why string }{
+		"no KDC":              {"", "sip/ocs.d", "no KDC of the realm TODOROVIC.ADDS answers"},
+		"a clock that is off": {skewed, "sip/ocs.d", "the clock of this machine and that of kdc.d:88 differ"},
+		"no name":             {skewed, "ocs.d", "ocs.d:5061 offers Kerberos under no name of a service"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := &registrar{kerberos: c.target}
+			s, err := facts.SignIn.Get(principal(t, c.kdc, "ocs.d:5061="+r.start(t, "ocs.d")).reader(), question)
+			if err != nil || !s.SignedIn || s.Last().Scheme != "NTLM" || !strings.HasPrefix(s.Last().NoTicket, c.why) {
+				t.Errorf("%+v, %v", s, err)
+			}
+			r = &registrar{kerberos: c.target, alone: true}
+			_, err = facts.SignIn.Get(principal(t, c.kdc, "ocs.d:5061="+r.start(t, "ocs.d")).reader(), question)
+			if f := failure(t, err); !strings.HasPrefix(f.Detail, c.why) {
+				t.Errorf("%+v", f)
+			}
+		})
+	}
+	r := &registrar{kerberos: "sip/ocs.d", alone: true}
+	_, err := facts.SignIn.Get(account(t, secret, "ocs.d:5061="+r.start(t, "ocs.d")).reader(), question)
+	if f := failure(t, err); f.Reason != evidence.NotConfigured || !strings.Contains(f.Detail, "U@REALM") {
+		t.Errorf("%+v", f)
+	}
+	r = &registrar{alone: true}
+	_, err = facts.SignIn.Get(account(t, secret, "ocs.d:5061="+r.start(t, "ocs.d")).reader(), question)
+	if f := failure(t, err); f.Reason != evidence.NoTarget {
+		t.Errorf("%+v", f)
 	}
 }

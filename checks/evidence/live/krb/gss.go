@@ -22,8 +22,7 @@ import (
 	"github.com/jcmturner/gokrb5/v8/types"
 )
 
-// Context is a GSSAPI security context of the Kerberos mechanism, as its initiator has it, with mutual authentication and
-// integrity.
+// Context is a GSSAPI security context of the Kerberos mechanism, as its initiator has it, with integrity.
 type Context struct {
 	session types.EncryptionKey // the ticket's
 	key     types.EncryptionKey // what messages are signed with: the acceptor's subkey, else the session's key
@@ -34,8 +33,13 @@ type Context struct {
 	acceptor bool
 }
 
-// Start makes a context and its first token, with an AP-REQ (RFC 4121, section 4.1).
-func (t *Ticket) Start() (c *Context, token []byte, err error) {
+// Start makes a context with mutual authentication and its first token, with an AP-REQ (RFC 4121, section 4.1).
+func (t *Ticket) Start() (c *Context, token []byte, err error) { return t.start(true) }
+
+// StartAlone makes a context in which the acceptor answers nothing: it shows that it could read the ticket by what it signs.
+func (t *Ticket) StartAlone() (c *Context, token []byte, err error) { return t.start(false) }
+
+func (t *Ticket) start(mutual bool) (c *Context, token []byte, err error) {
 	err = guard(func() error {
 		auth, err := types.NewAuthenticator(t.realm, t.client)
 		if err != nil {
@@ -44,13 +48,19 @@ func (t *Ticket) Start() (c *Context, token []byte, err error) {
 		// The length of the channel bindings, none of those, and the flags (section 4.1.1).
 		sum := make([]byte, 24)
 		binary.LittleEndian.PutUint32(sum, 16)
-		binary.LittleEndian.PutUint32(sum[20:], gssapi.ContextFlagMutual|gssapi.ContextFlagInteg)
+		asked := uint32(gssapi.ContextFlagInteg)
+		if mutual {
+			asked |= gssapi.ContextFlagMutual
+		}
+		binary.LittleEndian.PutUint32(sum[20:], asked)
 		auth.Cksum = types.Checksum{CksumType: chksumtype.GSSAPI, Checksum: sum}
 		req, err := messages.NewAPReq(t.ticket, t.key, auth)
 		if err != nil {
 			return err
 		}
-		types.SetFlag(&req.APOptions, flags.APOptionMutualRequired)
+		if mutual {
+			types.SetFlag(&req.APOptions, flags.APOptionMutualRequired)
+		}
 		ap, err := req.Marshal()
 		if err != nil {
 			return err
@@ -157,6 +167,83 @@ func (c *Context) Unwrap(token []byte) (message []byte, err error) {
 		return nil
 	})
 	return message, err
+}
+
+// Sign is the signature of a message, apart from it (RFC 4121, section 4.2.6.1; RFC 4757, section 7.2).
+func (c *Context) Sign(message []byte) (token []byte, err error) {
+	err = guard(func() error {
+		if c.key.KeyType == etypeID.RC4_HMAC {
+			t := append(bytes.Clone(rc4MIC), make([]byte, 16)...)
+			sum := c.sumMIC(t, message)
+			copy(t[16:], sum)
+			binary.BigEndian.PutUint32(t[8:], uint32(c.next()))
+			copy(t[12:16], direction(c.acceptor))
+			c.sequenceRC4(t[8:16], sum)
+			token = frame(t)
+			return nil
+		}
+		t := gssapi.MICToken{Flags: c.flags(c.acceptor), SndSeqNum: c.next(), Payload: message}
+		if err := t.SetChecksum(c.key, usageMIC(c.acceptor)); err != nil {
+			return err
+		}
+		token, err = t.Marshal()
+		return err
+	})
+	return token, err
+}
+
+// Verify tells whether a signature is the peer's of a message.
+func (c *Context) Verify(message, token []byte) bool {
+	err := guard(func() error {
+		if c.key.KeyType == etypeID.RC4_HMAC {
+			t, err := unframe(token)
+			if err != nil || len(t) != rc4MICLength || !bytes.HasPrefix(t, rc4MIC) {
+				return errors.New("a token of another kind")
+			}
+			sum := c.sumMIC(t, message)
+			seq := bytes.Clone(t[8:16])
+			c.sequenceRC4(seq, sum)
+			if !hmac.Equal(sum, t[16:]) || !bytes.Equal(seq[4:], direction(!c.acceptor)) {
+				return errors.New("a wrong signature")
+			}
+			return nil
+		}
+		var t gssapi.MICToken
+		if len(token) < gssapi.HdrLen || token[2] != c.flags(!c.acceptor) {
+			return errors.New("a token of another kind")
+		}
+		if err := t.Unmarshal(token, !c.acceptor); err != nil {
+			return err
+		}
+		t.Payload = message
+		ok, err := t.Verify(c.key, usageMIC(!c.acceptor))
+		if err == nil && !ok {
+			err = errors.New("a wrong signature")
+		}
+		return err
+	})
+	return err == nil
+}
+
+// rc4MIC begins an RC4 signature; the sequence number and the checksum follow.
+var rc4MIC = []byte{1, 1, 0x11, 0, 0xff, 0xff, 0xff, 0xff}
+
+const rc4MICLength = 24
+
+// sumMIC is the checksum over the header of a signature and the message.
+func (c *Context) sumMIC(t, message []byte) []byte {
+	h := md5.New()
+	h.Write([]byte{15, 0, 0, 0}) // the number of such tokens
+	h.Write(t[:rc4Header])
+	h.Write(message)
+	return hmacMD5(hmacMD5(c.key.KeyValue, []byte("signaturekey\x00")), h.Sum(nil))[:8]
+}
+
+func usageMIC(byAcceptor bool) uint32 {
+	if byAcceptor {
+		return keyusage.GSSAPI_ACCEPTOR_SIGN
+	}
+	return keyusage.GSSAPI_INITIATOR_SIGN
 }
 
 // flags of a token: sent by the acceptor, signed with its subkey (RFC 4121, section 4.2.2).

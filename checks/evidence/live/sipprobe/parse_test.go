@@ -5,6 +5,8 @@ import (
 	"bytes"
 	"testing"
 	"unicode/utf8"
+
+	"ocsdoctor/checks/evidence/facts"
 )
 
 func TestParse(t *testing.T) {
@@ -79,3 +81,24 @@ func FuzzChallenge(f *testing.F) {
 		}
 	})
 }
+
+// The signature of an answer is judged, whatever the answer holds.
+func FuzzAuthenticationInfo(f *testing.F) {
+	f.Add(`NTLM rspauth="0100000000000000", srand="AB", snum="1", opaque="01", qop="auth", targetname="ocs.d", realm="a"`, "<sip:a@d>;tag=1", "3 REGISTER")
+	f.Add(`NTLM rspauth="zz"`, "", "")
+	f.Add(`Kerberos rspauth=`, "<", "\xff")
+	f.Fuzz(func(t *testing.T, info, from, cseq string) {
+		s := &association{session: deaf{}, offer: facts.Challenge{Parameters: map[string]string{"version": cseq}}}
+		a := Parse([]byte("SIP/2.0 200 OK\r\nAuthentication-Info: " + info + "\r\nFrom: " + from + "\r\nTo: " + from + "\r\nCSeq: " + cseq + "\r\n\r\n"))
+		if got := s.judge(a); got == facts.SignatureRight {
+			t.Errorf("the signature of %q is taken for right", info)
+		}
+	})
+}
+
+// deaf is a session that takes no signature.
+type deaf struct{}
+
+func (deaf) Sign([]byte) []byte { return nil }
+
+func (deaf) Verify(_, _ []byte) bool { return false }

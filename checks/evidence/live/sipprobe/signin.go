@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,6 +17,7 @@ import (
 	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/facts"
 	"ocsdoctor/checks/evidence/live/env"
+	"ocsdoctor/checks/evidence/live/krb"
 	"ocsdoctor/checks/evidence/sipauth"
 )
 
@@ -202,19 +204,95 @@ func (v *visit) presentable() error {
 // mechanism proves the account in a conversation. It returns the server's last word, and the association where the proof was sent.
 type mechanism func(*conversation, *dialog) (facts.SIPAnswer, *association, error)
 
-// choose chooses how the account is proved. U@REALM takes Kerberos where that is offered, any other form NTLM.
+// choose chooses how the account is proved. U@REALM takes Kerberos where that is offered and there is a ticket, as Communicator does within
+// its domain; any other form takes NTLM, and so does one without a ticket, unless its KDC refused the account: that was the one attempt.
 func (v *visit) choose(first facts.SIPAnswer) (mechanism, error) {
 	user := v.client.env.Scope().SIPUser
-	ntlm, hasNTLM := first.Find("NTLM")
-	switch {
-	case hasNTLM:
-		v.hop.Scheme = ntlm.Scheme
+	_, hasNTLM := first.Find("NTLM")
+	offer, hasKerberos := first.Find("Kerberos")
+	if hasKerberos && !strings.Contains(user, `\`) {
+		ticket, refused, err := v.ticket(user, offer.Parameters["targetname"])
+		switch {
+		case err == nil:
+			v.hop.Scheme = offer.Scheme
+			return func(c *conversation, d *dialog) (facts.SIPAnswer, *association, error) {
+				return v.kerberos(c, d, first, offer, ticket)
+			}, nil
+		case refused != "":
+			return nil, evidence.Fail(evidence.Denied, "the test account is refused: "+refused)
+		case !hasNTLM || !evidence.Excusable(err):
+			return nil, err
+		}
+		v.hop.NoTicket = err.Error()
+		var f *evidence.Failure
+		if errors.As(err, &f) {
+			v.hop.NoTicket = f.Detail
+		}
+	}
+	if hasNTLM {
+		v.hop.Scheme = "NTLM"
 		return func(c *conversation, d *dialog) (facts.SIPAnswer, *association, error) {
 			return v.ntlm(c, d, first, user)
 		}, nil
 	}
-	return nil, evidence.FailAt(evidence.NotConfigured, v.at.String()+" offers no way to authenticate that this version speaks",
-		facts.Register.Key(facts.RegisterQuestion{Endpoint: v.at, Domain: v.uri[strings.LastIndexByte(v.uri, '@')+1:], TCP: v.tcp}))
+	if hasKerberos {
+		return nil, evidence.Fail(evidence.NotConfigured, v.at.String()+" offers Kerberos alone: give --sip-user as U@REALM")
+	}
+	return nil, evidence.Fail(evidence.NoTarget, v.at.String()+" offers neither NTLM nor Kerberos")
+}
+
+// ticket gets a Kerberos ticket for the name under which the server offers Kerberos. refused says why the KDC does not take the account.
+func (v *visit) ticket(user, target string) (t *krb.Ticket, refused string, err error) {
+	name, realm, _ := strings.Cut(user, "@")
+	account := krb.Account{Principal: name + "@" + strings.ToUpper(realm), Password: v.client.env.SIPPassword()}
+	if host, ok := strings.CutPrefix(strings.ToLower(target), "sip/"); !ok || !facts.IsHostName(host) {
+		return nil, "", evidence.Fail(evidence.NoTarget, v.at.String()+" offers Kerberos under no name of a service")
+	}
+	kdc, ok, err := krb.FindKDC(v.client.env, v.r, account.Realm(), "")
+	if err != nil {
+		return nil, "", err
+	}
+	if !ok {
+		return nil, "", evidence.Fail(evidence.NoTarget, "no KDC of the realm "+account.Realm()+" answers")
+	}
+	return krb.GetTicket(v.ctx, v.client.env, v.tr, account, []krb.KDC{kdc}, strings.ToLower(target))
+}
+
+// kerberos proves the account with its ticket in one step ([MS-SIPAE] 3.2).
+func (v *visit) kerberos(c *conversation, d *dialog, first facts.SIPAnswer, offer facts.Challenge, t *krb.Ticket) (facts.SIPAnswer, *association, error) {
+	session, token, err := t.StartAlone()
+	if err != nil {
+		return first, nil, evidence.Fail(evidence.Protocol, "the Kerberos ticket cannot be used")
+	}
+	s := &association{answer: first, offer: offer, session: kerberosSigner{session}}
+	answer, err := c.ask("REGISTER", d, s.authorize(d, "REGISTER", "", token...))
+	if err != nil {
+		return answer, nil, err
+	}
+	// The server names the association in its answer.
+	for _, name := range []string{"Authentication-Info", "Proxy-Authentication-Info"} {
+		if info, ok := challenge(answer.Header(name)); ok && info.Parameters["opaque"] != "" {
+			parameters := maps.Clone(offer.Parameters)
+			parameters["opaque"] = info.Parameters["opaque"]
+			s.offer.Parameters = parameters
+		}
+	}
+	return answer, s, nil
+}
+
+// kerberosSigner signs with a context of Kerberos.
+type kerberosSigner struct{ context *krb.Context }
+
+func (k kerberosSigner) Sign(message []byte) []byte {
+	token, err := k.context.Sign(message)
+	if err != nil {
+		return nil // the server refuses what is not signed
+	}
+	return token
+}
+
+func (k kerberosSigner) Verify(message, signature []byte) bool {
+	return k.context.Verify(message, signature)
 }
 
 // ntlm proves the account with NTLM version 2 in two steps ([MS-SIPAE] 3.2).

@@ -92,7 +92,7 @@ func (s *server) start(ctx context.Context, tr *env.Trace, way account) error {
 			if err != nil {
 				return err
 			}
-			s.watch = &watch{Conn: conn}
+			s.watch = newWatch(conn)
 			stop := env.CloseAtEnd(within, conn)
 			defer stop()
 			d := smb2.Dialer{Initiator: initiator, Negotiator: smb2.Negotiator{RequireMessageSigning: true}}

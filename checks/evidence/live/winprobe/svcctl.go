@@ -19,8 +19,7 @@ var svcctl = service{
 	hint:   "its service control manager is not reached over the network",
 }
 
-// The operations ([MS-SCMR] 3.1.4), and the rights that are asked for: to connect and to enumerate (2.2.1 does not name them; 3.1.4, table
-// of the SCM database's rights, does).
+// The operations, and the rights to the manager that are asked for, to connect and to enumerate ([MS-SCMR] 3.1.4).
 const (
 	opCloseServiceHandle     = 0
 	opEnumServicesStatusW    = 14

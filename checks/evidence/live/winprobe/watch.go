@@ -1,6 +1,7 @@
 package winprobe
 
 import (
+	"bufio"
 	"encoding/binary"
 	"net"
 	"slices"
@@ -11,6 +12,7 @@ import (
 // a guest, and whether it speaks SMB 2 at all ([MS-SMB2] 2.2.1 and 2.2.6).
 type watch struct {
 	net.Conn
+	in *bufio.Reader
 	// pending is the length that the library writes before each message; the two leave as one packet.
 	pending []byte
 
@@ -24,6 +26,8 @@ type watch struct {
 	guest           atomic.Bool
 	foreign, closed atomic.Bool
 }
+
+func newWatch(c net.Conn) *watch { return &watch{Conn: c, in: bufio.NewReaderSize(c, maxFragment)} }
 
 const (
 	lengthSize  = 4
@@ -50,7 +54,7 @@ func (w *watch) Write(b []byte) (int, error) {
 }
 
 func (w *watch) Read(b []byte) (int, error) {
-	n, err := w.Conn.Read(b)
+	n, err := w.in.Read(b)
 	w.see(b[:n])
 	if err != nil {
 		w.closed.Store(true)

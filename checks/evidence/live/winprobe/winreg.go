@@ -409,7 +409,7 @@ func (w *walk) readValues(p *pipe, h handle) ([]facts.RegistryValue, error) {
 	}
 }
 
-// valuesAtOnce reads all values that are asked for in one call: BaseRegQueryMultipleValues ([MS-RRP] 3.1.5.30). ok is false when one of them is not
+// valuesAtOnce reads all values that are asked for in one call: BaseRegQueryMultipleValues (3.1.5.26). ok is false when one of them is not
 // there, or they take more room than is given: then they are asked for one by one.
 func (w *walk) valuesAtOnce(p *pipe, h handle) (out []facts.RegistryValue, ok bool, err error) {
 	var args writer
