@@ -2,6 +2,7 @@ package report
 
 import (
 	"cmp"
+	"crypto/x509"
 	"slices"
 	"strconv"
 	"strings"
@@ -135,7 +136,24 @@ func (w *signInWalk) obstacle(way facts.Way) string {
 	if says, ok := certificateSays(h, way.Host, w.now); !ok {
 		return "its certificate: " + strings.Join(says, "; ")
 	}
+	if anchors, err := facts.Anchors.Get(w.r, evidence.None{}); err == nil && len(anchors.Anchors) > 0 && !issuedBelow(h, anchors) {
+		return "its certificate comes from no root that is known here"
+	}
 	return ""
+}
+
+// issuedBelow tells whether what a server presents names a known root as its issuer. Whether the chain holds is for the checks to judge.
+func issuedBelow(h facts.Handshake, anchors facts.AnchorList) bool {
+	roots := map[string]bool{}
+	for _, a := range anchors.Anchors {
+		if c, err := x509.ParseCertificate(a.DER); err == nil {
+			roots[string(c.RawSubject)] = true
+		}
+	}
+	return slices.ContainsFunc(h.Chain, func(c facts.Certificate) bool {
+		parsed, err := x509.ParseCertificate(c.DER)
+		return err == nil && roots[string(parsed.RawIssuer)]
+	})
 }
 
 // names are the names that were asked for with what came back, and those that exist and lead no client there.
