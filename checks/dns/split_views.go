@@ -97,10 +97,10 @@ func ownAddresses(p *checks.Pass) ([]string, error) {
 	return out, errors.Join(errs...)
 }
 
-// serverNames are the FQDNs of servers and of their pools, each once.
+// serverNames are the FQDNs of servers and of their pools, each once: first those that are judged, then the deployment's others, such as a Director.
 func serverNames(servers facts.ServerList) []string {
 	var names []string
-	for _, s := range servers.List {
+	for _, s := range slices.Concat(servers.List, servers.Beside) {
 		for _, name := range []string{s.FQDN, s.Pool} {
 			if name != "" && !slices.Contains(names, name) {
 				names = append(names, name)

@@ -88,8 +88,9 @@ type naming struct {
 	endpoint facts.Endpoint
 	leaf     facts.Certificate
 	signIns  []signIn
-	// own are the addresses of the server and of its pool; others those of the other servers and their pools.
-	own, others []string
+	// own are the addresses of the server and of its pool; others those of the other servers and their pools, and beside those of
+	// servers that are not judged.
+	own, others, beside []string
 }
 
 // signIn is where automatic sign-in leads the inside clients of a SIP domain.
@@ -134,19 +135,27 @@ func (n *naming) read() error {
 func (n *naming) readAddresses() error {
 	var hosts []string
 	isOwn := map[string]bool{n.server.FQDN: true, n.server.Pool: true}
-	for _, s := range n.servers.List {
-		for _, h := range []string{s.FQDN, s.Pool} {
-			if h != "" && !slices.Contains(hosts, h) {
-				hosts = append(hosts, h)
+	add := func(list []facts.Server) {
+		for _, s := range list {
+			for _, h := range []string{s.FQDN, s.Pool} {
+				if h != "" && !slices.Contains(hosts, h) {
+					hosts = append(hosts, h)
+				}
 			}
 		}
 	}
+	add(n.servers.List)
+	judged := len(hosts)
+	add(n.servers.Beside)
 	found, errs := facts.AddressesOf(n.p.Facts, hosts, facts.Inside)
 	for i, h := range hosts {
-		if isOwn[h] {
+		switch {
+		case isOwn[h]:
 			n.own = append(n.own, found[i].Addresses...)
-		} else {
+		case i < judged:
 			n.others = append(n.others, found[i].Addresses...)
+		default:
+			n.beside = append(n.beside, found[i].Addresses...)
 		}
 	}
 	return errors.Join(errs...)
@@ -218,14 +227,14 @@ func (n *naming) judgeSignIn(s signIn) error {
 }
 
 // askedOf tells whether the clients of a SIP domain ask this server for the host of their sign-in, and which facts say so.
-// They do when the host leads here. sip.DOMAIN is asked of the only server there is even while it leads elsewhere or
-// nowhere, for it will be once DNS is put right; the walk is not cited then, lest the fault in DNS pass for the reason.
+// They do when the host leads here. sip.DOMAIN is asked of the only server there is even while it leads elsewhere (but not to a
+// Director or another pool) or nowhere, for it will be once DNS is put right; the walk is not cited then, lest the fault in DNS pass for the reason.
 func (n *naming) askedOf(s signIn) (bool, []evidence.Key) {
 	key := facts.TLSHandshake.Key(n.endpoint)
 	if facts.Leads(s.walk.Addresses, n.own) {
 		return true, []evidence.Key{key, s.key}
 	}
-	return len(n.servers.List) == 1 && s.walk.Host == s.sipHost(), []evidence.Key{key}
+	return len(n.servers.List) == 1 && s.walk.Host == s.sipHost() && !facts.Leads(s.walk.Addresses, n.beside), []evidence.Key{key}
 }
 
 func (n *naming) judgeName(s signIn, name string, e facts.Endpoint, leaf facts.Certificate, cites []evidence.Key) {

@@ -3,16 +3,19 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"maps"
 	"net"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 	"github.com/santhosh-tekuri/jsonschema/v6"
 
+	"ocsdoctor/checks/evidence/live/env"
 	"ocsdoctor/fixtures/lab"
 	"ocsdoctor/report"
 )
@@ -206,6 +209,59 @@ func TestEveryVariantIsQuiet(t *testing.T) {
 			notices := slices.DeleteFunc(noticesOf(r), func(n string) bool { return slices.Contains(usual, n) })
 			if !slices.Equal(notices, v.Notices) && len(notices)+len(v.Notices) > 0 {
 				t.Errorf("the notices are %v, want %v", notices, v.Notices)
+			}
+		})
+	}
+}
+
+// A host of revocation lists that is a black hole, stalls, drips, or sends what is none costs the answer about those lists, within its time, and
+// nothing else.
+func TestAHostOfRevocationListsHarmsNothingElse(t *testing.T) {
+	t.Parallel()
+	const list = "http://ca.todorovic.adds/CertEnroll/Todorovic%20Issuing%20CA.crl"
+	about := []string{"pki/revocation-reachable", "pki/revocation-current", "pki/not-revoked"}
+	statuses := func(r *report.Report) map[string]string {
+		m := map[string]string{}
+		for _, res := range r.Results {
+			if !slices.Contains(about, res.Check) {
+				m[res.Check+" "+res.Subject.Name] = res.Status
+			}
+		}
+		return m
+	}
+	r, code := scanJSON(t, "--lab", "todorovic+crl-on-the-web-only")
+	if code != 0 {
+		t.Fatalf("exit %d with the lists on the web", code)
+	}
+	want := statuses(r)
+	for _, fault := range []string{"crl-host-black-hole", "crl-host-stalls", "crl-host-drips"} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			start := time.Now()
+			r, code := scanJSON(t, "--lab", "todorovic+crl-on-the-web-only+"+fault)
+			if took := time.Since(start); took > 2*env.FetchBudget {
+				t.Errorf("it took %v", took)
+			}
+			if code != 3 || len(r.Roots) > 0 {
+				t.Errorf("exit %d, roots %v", code, roots(r))
+			}
+			if got := statuses(r); !maps.Equal(got, want) {
+				t.Errorf("the other checks come out otherwise: %v, want %v", got, want)
+			}
+			for _, res := range r.Results {
+				if slices.Contains(about, res.Check) && (res.Status != "unknown" || !strings.Contains(res.Reason, "ca.todorovic.adds:80")) {
+					t.Errorf("%s is %s: %s", res.Check, res.Status, res.Reason)
+				}
+			}
+		})
+	}
+	for _, fault := range []string{"crl-host-huge", "crl-host-html", "crl-redirects-for-ever"} {
+		t.Run(fault, func(t *testing.T) {
+			t.Parallel()
+			r, _ := scanJSON(t, "--lab", "todorovic+"+fault)
+			named := slices.ContainsFunc(slices.Collect(maps.Values(r.Findings())), func(f report.Located) bool { return strings.Contains(f.Text, list+" (") })
+			if got := statuses(r); !named || !maps.Equal(got, want) {
+				t.Errorf("the address is named: %v; the other checks are %v, want %v", named, got, want)
 			}
 		})
 	}

@@ -176,6 +176,8 @@ var ServerNames = &evidence.Kind[evidence.None, Found]{
 // ServerList is the OCS servers to judge.
 type ServerList struct {
 	List []Server `json:"list,omitempty"`
+	// Beside are servers of the deployment that AD lists and that are not to be judged, since others were given: Directors, other pools.
+	Beside []Server `json:"beside,omitempty"`
 	// Source is "given", "ad" or "dns".
 	Source string       `json:"source"`
 	Cite   evidence.Key `json:"cite"`
@@ -221,6 +223,9 @@ func deriveServers(r *evidence.Reader, _ evidence.None) (ServerList, error) {
 			}
 			for _, s := range ad.List {
 				pools[s.FQDN] = s.Pool
+				if !slices.Contains(scope.Servers, s.FQDN) {
+					l.Beside = append(l.Beside, s)
+				}
 			}
 		}
 		for _, s := range scope.Servers {
