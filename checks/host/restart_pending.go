@@ -8,16 +8,21 @@ import (
 	"ocsdoctor/checks/evidence/facts"
 )
 
+// waitingUpdate are the findings about KB974571 which say what has to be done before or by a restart.
+var waitingUpdate = []string{"patch/kb974571-before-setup:pending", "patch/kb974571-before-setup:removal-pending", "patch/ocsasnfix:breaks-at-next-restart"}
+
 var (
 	restartBeforeSetup = &checks.Message{
-		Tag:      "before-setup",
-		Severity: checks.Error,
-		Text:     "{server}, on which OCS is about to be set up, waits for a restart: {reasons}",
+		Tag:         "before-setup",
+		Severity:    checks.Error,
+		Text:        "{server}, on which OCS is about to be set up, waits for a restart: {reasons}",
+		ExplainedBy: waitingUpdate,
 	}
 	restartPending = &checks.Message{
-		Tag:      "pending",
-		Severity: checks.Warning,
-		Text:     "{server} waits for a restart: {reasons}",
+		Tag:         "pending",
+		Severity:    checks.Warning,
+		Text:        "{server} waits for a restart: {reasons}",
+		ExplainedBy: waitingUpdate,
 	}
 )
 

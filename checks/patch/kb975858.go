@@ -18,9 +18,10 @@ var (
 		Text:     "{server} runs {windows} without the TLS hotfix KB975858",
 	}
 	tlsHotfixPending = &checks.Message{
-		Tag:      "pending",
-		Severity: checks.Warning,
-		Text:     "{server} gets the TLS hotfix KB975858 at its next restart only",
+		Tag:         "pending",
+		Severity:    checks.Warning,
+		Text:        "{server} gets the TLS hotfix KB975858 at its next restart only",
+		ExplainedBy: []string{"host/restart-pending"},
 	}
 	tlsHotfixBuiltIn = &checks.Message{
 		Tag:      "in-service-pack",

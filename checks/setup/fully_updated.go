@@ -10,9 +10,10 @@ import (
 )
 
 var updatesUnfinished = &checks.Message{
-	Tag:      "unfinished",
-	Severity: checks.Warning,
-	Text:     "{server} has {count} of Windows that an update has not finished: {packages}",
+	Tag:         "unfinished",
+	Severity:    checks.Warning,
+	Text:        "{server} has {count} of Windows that an update has not finished: {packages}",
+	ExplainedBy: []string{"host/restart-pending"},
 }
 
 // judgedAlone are the updates whose states the family patch judges, each for what it does to OCS.

@@ -200,7 +200,11 @@ func validAccount(name string) bool {
 // signinChecks are those that judge what a sign-in meets, and what explains their findings.
 func signinChecks() []*checks.Check {
 	families := []string{"dns", "net", "pki", "iis", "signin", "account"}
-	others := []string{"ad/dc-reachable", "ad/sip-domain-defined", "ad/sip-domain-consistent"}
+	others := []string{
+		"ad/dc-reachable", "ad/sip-domain-defined", "ad/sip-domain-consistent",
+		// Why nothing listens, or listens to nobody.
+		"service/front-end", "service/sql", "host/firewall", "host/schannel-protocols", "patch/ocsasnfix", "patch/database-upgraded-first",
+	}
 	return slices.DeleteFunc(all.Checks(), func(c *checks.Check) bool {
 		return !slices.Contains(families, c.Family()) && !slices.Contains(others, c.ID)
 	})
