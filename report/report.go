@@ -45,7 +45,7 @@ type Report struct {
 	Roots   []string  `json:"roots"`
 	Missing []Missing `json:"missing"`
 	Results []Result  `json:"results"`
-	// Notes are remarks on the run itself: waivers that expired or were not used.
+	// Notes are remarks on the run itself: waivers that expired or were not used, folders that were collected long ago.
 	Notes []string `json:"notes"`
 }
 
@@ -184,7 +184,7 @@ func New(store *evidence.Store, out *engine.Outcome, d policy.Decision, m Meta) 
 		Roots:      []string{},
 		Missing:    []Missing{},
 		Results:    []Result{},
-		Notes:      append([]string{}, d.Notes...),
+		Notes:      append(old(m), d.Notes...),
 		Phases:     []Phase{},
 	}
 	for _, p := range out.Phases {
@@ -213,6 +213,24 @@ func New(store *evidence.Store, out *engine.Outcome, d policy.Decision, m Meta) 
 		r.Results = append(r.Results, result(res, out, d, m.Baseline))
 	}
 	return r
+}
+
+// longAgo is how old a collected folder may be before the report says so: Windows gets its updates once a month and is restarted for them,
+// and a week is what a folder takes to be carried about.
+const longAgo = 7 * 24 * time.Hour
+
+// old names the collected folders that are.
+func old(m Meta) []string {
+	notes := []string{}
+	for _, d := range m.Scope.HostDumps {
+		if d.At == nil {
+			continue
+		}
+		if age := m.Started.Sub(*d.At); age > longAgo {
+			notes = append(notes, fmt.Sprintf("what is known of %s itself is %s old: %s was collected on %s", d.Server, facts.Count(int(age.Hours()/24), "day"), d.Name, d.At.UTC().Format(dateForm)))
+		}
+	}
+	return notes
 }
 
 func vantage(host string, scope facts.Scope) Vantage {

@@ -206,7 +206,7 @@ goto :eof
 rem :events NAME LOG reads the newest 2000 records of a log; on Server 2003 it saves the log.
 :events
 if not exist "%system%\wevtutil.exe" goto saved
-wevtutil qe %2 /c:2000 /rd:true /f:xml /uni:true >"%out%\events\%1.xml" 2>nul
+wevtutil qe %2 /c:2000 /rd:true /f:xml /e:Events /uni:true >"%out%\events\%1.xml" 2>nul
 set "code=%errorlevel%"
 set "file=events\%1.xml"
 goto logged

@@ -46,15 +46,19 @@ func parseEvents(b []byte, codePage string) (facts.EventList, error) {
 	return l, nil
 }
 
-// parseEventXML reads the records that wevtutil qe writes one after the other, with or without an element around them. Text in them is
-// escaped, so that the tags of a record can be found without reading it.
+// parseEventXML reads the records that wevtutil qe writes one after the other, with or without an element around them: with one, a log
+// without records says something too. Text in them is escaped, so that the tags of a record can be found without reading it.
 func parseEventXML(text string) (events []facts.Event, whole bool, err error) {
 	const open, end = "<Event", "</Event>"
-	rest := text
+	rest, around := text, strings.Contains(text, "<Events>")
 	for {
 		at := strings.Index(rest, open)
-		if at < 0 {
-			return events, true, nil
+		switch {
+		case at >= 0:
+		case len(events) == 0 && !around:
+			return nil, false, errors.New("it holds no record")
+		default:
+			return events, !around || strings.Contains(rest, "</Events>"), nil
 		}
 		rest = rest[at:]
 		if next := rest[len(open):]; next == "" || !strings.ContainsRune(" >\t\n", rune(next[0])) {

@@ -240,7 +240,7 @@ DISPLAY_NAME: Office Communications Server IM Conferencing
         FLAGS              : 
 `
 
-// sc in other languages: labels and words are translated, and a code may be signed.
+// What sc prints in other languages, after recordings: labels and words are translated, and a code may be signed.
 const scFrench = "\r\nNOM_SERVICE: RtcSrv\r\nNOM_COMPLET : Office Communications Server Front-End (d\x82marrage : auto)\r\n" +
 	"        TYPE                     : 10  WIN32_OWN_PROCESS\r\n        \x90TAT                     : 1  ARR\xd2T\x90\r\n                                (NON ARR\xd2TABLE)\r\n" +
 	"        CODE_SORTIE_WIN32        : 1066  (0x42a)\r\n        CODE_SORTIE_SERVICE      : -1008124893  (0xc3e93c23)\r\n" +
@@ -328,6 +328,22 @@ func TestEvents(t *testing.T) {
 		}
 		if _, err := facts.Events.Get(r, facts.EventsQuestion{Host: server, Log: "Application"}); outcome(err) != "not-recorded" {
 			t.Errorf("a log of which nothing was written: %v", err)
+		}
+	}
+}
+
+// A log without records is one; a text without any is no log, and one that broke off is not whole.
+func TestEventsNone(t *testing.T) {
+	t.Parallel()
+	for text, complete := range map[string]bool{"<Events>\r\n</Events>\r\n": true, "<Events>\r\n": false} {
+		l, err := parseEvents([]byte(text), "")
+		if err != nil || !l.Exists || l.Complete != complete || len(l.Events) != 0 {
+			t.Errorf("%q: %+v, %v", text, l, err)
+		}
+	}
+	for _, text := range []string{"Access is denied.", "<html></html>", eventXML[:len(eventXML)-20]} {
+		if l, err := parseEvents([]byte(text), ""); err == nil {
+			t.Errorf("%q: %+v", text, l)
 		}
 	}
 }
