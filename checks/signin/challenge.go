@@ -93,11 +93,11 @@ func question(p *checks.Pass, domain string) facts.RegisterQuestion {
 // every domain: such a finding has no domain in its identity, so that it appears once. To be sent on to another server is usual, for a
 // Director does nothing else; that one is judged here unless it is judged by itself.
 func judge(p *checks.Pass, d facts.Redirection) error {
-	switch {
-	case d.ProblemKind == facts.RedirectLoop || d.ProblemKind == facts.RedirectLong:
+	switch d.ProblemKind {
+	case facts.RedirectLoop, facts.RedirectLong:
 		reportRedirect(p, redirectLoop, d)
 		return nil
-	case d.ProblemKind == facts.RedirectDead:
+	case facts.RedirectDead:
 		reportRedirect(p, redirectDead, d)
 		return nil
 	}

@@ -78,7 +78,7 @@ var arrows = map[string][]string{
 	"checks/evidence/hostdump":  {"checks/evidence", "checks/evidence/facts"},
 	"fixtures/lab":              {"fixtures", "checks/evidence/facts", "checks/evidence/ntds", "checks/evidence/sipauth"},
 	"fixtures":                  {},
-	"fixtures/real":             {},
+	"fixtures/real":             {"checks/evidence/sipauth"},
 }
 
 func TestImportArrows(t *testing.T) {
