@@ -211,11 +211,14 @@ func TestThePhaseOfAServer(t *testing.T) {
 	objects := facts.Search.Key(facts.NewSearch("dc1.ad.example", "CN=OCS,DC=ad,DC=example", "sub", "(|(objectClass=msRTCSIP-Server)(objectClass=msRTCSIP-WebComponents)(objectClass=msRTCSIP-MCU))", "objectClass"))
 	found := facts.SearchResult{Entries: []facts.Entry{{DN: "CN=OCS,DC=ad,DC=example"}}}
 	products := facts.Registry.Key(facts.RegistryQuestion{Host: server.Host, Key: `HKLM\SOFTWARE\Microsoft\Real-Time Communications`, Depth: 1})
-	frontEnd := facts.Registry.Key(facts.ServiceConfigQuestion(server.Host, "RtcSrv"))
+	service := func(name string) evidence.Key {
+		return facts.Registry.Key(facts.ServiceConfigQuestion(server.Host, name))
+	}
+	frontEnd, conferencing, applications := service("RtcSrv"), service("RTCIMMCU"), service("RTCAPPSRV")
 	denied := evidence.Fail(evidence.Denied, "access denied")
 	directory := func(o facts.SearchResult, host any) map[evidence.Key]any {
 		return map[evidence.Key]any{
-			register: refused, computer: found, objects: o, products: host, frontEnd: host,
+			register: refused, computer: found, objects: o, products: host, frontEnd: host, conferencing: host, applications: host,
 			facts.RootDSE.Key(facts.DCQuestion{DC: "dc1.ad.example"}): rootDSE,
 		}
 	}
@@ -234,7 +237,7 @@ func TestThePhaseOfAServer(t *testing.T) {
 		"AD holds none":                       {"svc", "auto", directory(facts.SearchResult{}, denied), "pre-install", false},
 		"asked for":                           {"", "pre-install", nil, "pre-install", false},
 		"neither AD nor the server holds any": {"svc", "auto", directory(facts.SearchResult{}, noKey), "pre-install", false},
-		"only the server was read":            {"svc", "auto", map[evidence.Key]any{register: refused, products: noKey, frontEnd: noKey, facts.RootDSE.Key(facts.DCQuestion{DC: "dc1.ad.example"}): denied}, "pre-install", false},
+		"only the server was read":            {"svc", "auto", map[evidence.Key]any{register: refused, products: noKey, frontEnd: noKey, conferencing: noKey, applications: noKey, facts.RootDSE.Key(facts.DCQuestion{DC: "dc1.ad.example"}): denied}, "pre-install", false},
 		"OCS is on the server":                {"svc", "auto", directory(facts.SearchResult{}, facts.RegistryKey{Exists: true}), "post-install", false},
 		"the recording lacks the server":      {"svc", "auto", map[evidence.Key]any{register: refused, computer: found, objects: facts.SearchResult{}, facts.RootDSE.Key(facts.DCQuestion{DC: "dc1.ad.example"}): rootDSE}, "post-install", true},
 	} {

@@ -391,13 +391,16 @@ type Product struct {
 	Version string `json:"version,omitempty"`
 	// InstallDir ends in a backslash.
 	InstallDir string `json:"installDir,omitempty"`
-	// Activated tells that the Front-End service is there and not disabled, as it is between setup and activation.
+	// Activated tells that a service is not disabled, as all are between setup and activation. One alone may have been disabled since.
 	Activated bool         `json:"activated,omitempty"`
 	Cite      evidence.Key `json:"cite"`
 }
 
 // coreProduct is the key of the core components (ocscore.msi).
 const coreProduct = `{A766C25B-A1D1-4711-A726-AC3E7CA4AAB3}`
+
+// activatedServices are of those that activation enables, whatever the role.
+var activatedServices = []string{FrontEndService, "RTCIMMCU", AppHostService}
 
 // HostOCS is what a server's registry says of OCS on it.
 var HostOCS = &evidence.Kind[ServerQuestion, Product]{
@@ -410,7 +413,9 @@ var HostOCS = &evidence.Kind[ServerQuestion, Product]{
 func deriveOCS(r *evidence.Reader, q ServerQuestion) (Product, error) {
 	questions := []RegistryQuestion{
 		{q.FQDN, `HKLM\SOFTWARE\Microsoft\Real-Time Communications`, 1, nil},
-		ServiceConfigQuestion(q.FQDN, FrontEndService),
+	}
+	for _, service := range activatedServices {
+		questions = append(questions, ServiceConfigQuestion(q.FQDN, service))
 	}
 	keys, errs := evidence.GetAll(r, Registry, questions)
 	for _, err := range errs {
@@ -424,8 +429,10 @@ func deriveOCS(r *evidence.Reader, q ServerQuestion) (Product, error) {
 		p.InstallDir += `\`
 	}
 	p.Installed = core.Exists || keys[1].Exists
-	start, known := keys[1].DWord("Start")
-	p.Activated = known && start != StartDisabled
+	for _, key := range keys[1:] {
+		start, known := key.DWord("Start")
+		p.Activated = p.Activated || known && start != StartDisabled
+	}
 	return p, nil
 }
 
