@@ -347,5 +347,5 @@ const MaxHops = maxRedirects + 1
 var SignIn = &evidence.Kind[SignInQuestion, SignInResult]{
 	Name:  "sip.sign-in",
 	Doc:   "the test account signs in with NTLM or Kerberos, and out again; one attempt in a run",
-	Needs: append([]evidence.AnyKind{Register}, sipNeeds...),
+	Needs: append([]evidence.AnyKind{Register, Anchors}, sipNeeds...),
 }

@@ -2,6 +2,8 @@ package live
 
 import (
 	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
@@ -310,6 +312,30 @@ func TestTheAccountIsSentOn(t *testing.T) {
 				t.Errorf("%+v, %v", s, err)
 			}
 		})
+	}
+}
+
+// Whoever the account is sent on to has to be one that is trusted, where anything is.
+func TestTheAccountIsSentOnToAStranger(t *testing.T) {
+	t.Parallel()
+	first := &registrar{answer: "301 Redirect request to Home Server\r\nContact: <sip:ocs2.d;transport=tls>"}
+	stranger := &registrar{}
+	firstAt, strangerAt := first.start(t, "ocs.d"), stranger.start(t, "ocs2.d")
+	root := keyPair(t, ecKey(t), x509.Certificate{Subject: pkix.Name{CommonName: "root"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil)
+	home := &registrar{t: t, version: 4}
+	homeAt := serveTLS(t, &tls.Config{Certificates: []tls.Certificate{keyPair(t, ecKey(t), named("ocs2.d"), &root)}}, func(c *tls.Conn) { requests(c, home.conversation()) })
+	for at, signedIn := range map[string]bool{strangerAt: false, homeAt: true} {
+		g := newRig(t, t.Context(), Options{
+			Connect: []string{"ocs.d:5061=" + firstAt, "ocs2.d:5061=" + at}, SIPPassword: secret,
+			Scope: facts.Scope{UserAgent: "x", SIPUser: `TODOROVIC\test`, RootsGiven: true, Roots: root.Certificate},
+		}).patient()
+		s, err := facts.SignIn.Get(g.reader(), question)
+		if err != nil || s.SignedIn != signedIn || !signedIn && !strings.Contains(s.Problem, "ocs2.d:5061, whose certificate leads to no trusted root") {
+			t.Errorf("%+v, %v", s, err)
+		}
+	}
+	if stranger.proofs.Load() != 0 || home.proofs.Load() != 1 {
+		t.Errorf("%d and %d proofs", stranger.proofs.Load(), home.proofs.Load())
 	}
 }
 

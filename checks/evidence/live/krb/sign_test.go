@@ -64,6 +64,31 @@ func TestSignaturesOfBothSides(t *testing.T) {
 	}
 }
 
+// What MIT Kerberos 1.20 signed as the acceptor, with the keys of two sessions that began with StartAlone.
+func TestTheSignaturesOfMITKerberos(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		kind       int32
+		key, token string
+	}{
+		"AES256": {etypeID.AES256_CTS_HMAC_SHA1_96, "637db05dee0bb69b1d42a7068ff8bd7b8a993918f3109ed77e81abcdc102c447", "040401ffffffffff000000001dcecd3c3769f409eac6d423557c99ec"},
+		"RC4":    {etypeID.RC4_HMAC, "7534f7798c7083a738f2a090ae02f492", "602306092a864886f71201020201011100ffffffff99b39123cd9ae86a4697305d110bfa1e"},
+	} {
+		key, err := hex.DecodeString(c.key)
+		if err != nil {
+			t.Fatal(err)
+		}
+		token, err := hex.DecodeString(c.token)
+		if err != nil {
+			t.Fatal(err)
+		}
+		initiator, _ := signers(c.kind, string(key), false)
+		if !initiator.Verify([]byte("<Kerberos><AB><1>"), token) || initiator.Verify([]byte("<Kerberos><AB><2>"), token) {
+			t.Errorf("%s: the signature is not judged rightly", name)
+		}
+	}
+}
+
 func FuzzVerify(f *testing.F) {
 	for _, kind := range []int32{etypeID.AES128_CTS_HMAC_SHA1_96, etypeID.RC4_HMAC} {
 		initiator, _ := signers(kind, "0123456789abcdef", false)

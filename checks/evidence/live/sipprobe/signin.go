@@ -3,6 +3,7 @@ package sipprobe
 import (
 	"context"
 	"crypto/rand"
+	"crypto/x509"
 	"encoding/base64"
 	"encoding/hex"
 	"errors"
@@ -15,6 +16,7 @@ import (
 	"time"
 
 	"ocsdoctor/checks/evidence"
+	"ocsdoctor/checks/evidence/certs"
 	"ocsdoctor/checks/evidence/facts"
 	"ocsdoctor/checks/evidence/live/env"
 	"ocsdoctor/checks/evidence/live/krb"
@@ -35,7 +37,7 @@ func New(e *env.Env) *Client { return &Client{env: e} }
 
 // SignIn is sip.sign-in. The password is proved once in a run, whatever comes of it: a second wrong one might lock the account. Only a server
 // that took it may send the account on to another, where it is proved again. Over TLS it is proved only to a server whose certificate is for
-// the name that was asked, and in date.
+// the name that was asked, and in date; and whoever is sent on to has to be trusted by the anchors that are known.
 func (c *Client) SignIn(ctx context.Context, tr *env.Trace, r *evidence.Reader, q facts.SignInQuestion) (facts.SignInResult, error) {
 	if c.env.Scope().SIPUser == "" {
 		return facts.SignInResult{}, evidence.Fail(evidence.NotConfigured, "no test account was given (--sip-user)")
@@ -195,10 +197,42 @@ func (v *visit) presentable() error {
 	}
 	leaf, ok := h.Leaf()
 	now := time.Now()
+	notShown := func(why string) error {
+		return evidence.FailAt(evidence.NoTarget, "the test account is not shown to "+v.at.String()+", whose certificate "+why, facts.TLSHandshake.Key(v.at))
+	}
 	if !ok || !leaf.Carries(v.at.Host) || now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
-		return evidence.FailAt(evidence.NoTarget, "the test account is not shown to "+v.at.String()+", whose certificate is not for that name, or not in date", facts.TLSHandshake.Key(v.at))
+		return notShown("is not for that name, or not in date")
+	}
+	if len(v.result.Hops) == 0 {
+		return nil // whether the first server is trusted was judged before
+	}
+	known, err := facts.Anchors.Get(v.r, evidence.None{})
+	if err != nil {
+		if evidence.Excusable(err) {
+			return nil // nothing is known to trust, as of the first server
+		}
+		return err
+	}
+	if !trusted(h, known) {
+		return notShown("leads to no trusted root")
 	}
 	return nil
+}
+
+// trusted tells whether what a server sent leads to an anchor by itself.
+func trusted(h facts.Handshake, known facts.AnchorList) bool {
+	var sent, anchors []*x509.Certificate
+	for _, c := range h.Chain {
+		if p, err := certs.Parse(c.DER); err == nil {
+			sent = append(sent, p)
+		}
+	}
+	for _, a := range known.Anchors {
+		if p, err := certs.Parse(a.DER); err == nil {
+			anchors = append(anchors, p)
+		}
+	}
+	return len(sent) > 0 && certs.Chains(sent[0], sent[1:], anchors).Problem == certs.Trusted
 }
 
 // mechanism proves the account in a conversation. It returns the server's last word, and the association where the proof was sent.
