@@ -68,9 +68,15 @@ func (c *Client) withFile(ctx context.Context, tr *env.Trace, r *evidence.Reader
 	}
 	name := strings.ToUpper(drive) + "$"
 	what := q.Path + " of " + s.endpoint.Host
+	s.mu.Lock()
+	silent := s.silent[name]
+	s.mu.Unlock()
+	if silent != nil {
+		return silent
+	}
 	life, end := context.WithCancel(s.ctx)
 	defer end()
-	return s.talk(ctx, tr, func(within context.Context) error {
+	err = s.talk(ctx, tr, func(within context.Context) error {
 		defer context.AfterFunc(within, end)()
 		share, err := s.share(within, name)
 		if err != nil {
@@ -102,6 +108,16 @@ func (c *Client) withFile(ctx context.Context, tr *env.Trace, r *evidence.Reader
 		}
 		return fn(fileReader{f}, info.Size())
 	})
+	var failure *evidence.Failure
+	if errors.As(err, &failure) && failure.Reason == evidence.Timeout && env.Ended(ctx) == nil {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.silent[name] == nil {
+			s.silent[name] = rooted(err, sessionKey(s.endpoint, name))
+		}
+		return s.silent[name]
+	}
+	return err
 }
 
 // fileReader reads a file of a share.

@@ -34,13 +34,15 @@ type server struct {
 
 	mu    sync.Mutex
 	pools map[string]*pool
-	// shares are the administrative shares that questions have opened.
+	// shares are those that questions have opened; silent are those of which a file was asked for in vain.
 	shares map[string]*smb2.Share
+	silent map[string]*evidence.Failure
 }
 
-// sessionKey names the session with a server: the root of every question that it could not serve. It is no kind of its own.
-func sessionKey(e facts.Endpoint) evidence.Key {
-	return evidence.Key{Kind: "win.session", Query: e.String()}
+// sessionKey names the session with a server, or what stands in it: a pipe, a share. It is the root of every question that that could
+// not serve, and no kind of its own.
+func sessionKey(e facts.Endpoint, in ...string) evidence.Key {
+	return evidence.Key{Kind: "win.session", Query: strings.Join(append([]string{e.String()}, in...), ` \`)}
 }
 
 // open makes the session ready, once.
@@ -221,6 +223,8 @@ type pool struct {
 
 	mu   sync.Mutex
 	idle []*pipe
+	// failure is why no pipe is opened any more: one could not be, or a call did not come to its end. It is asked once.
+	failure *evidence.Failure
 }
 
 // pipe is an open pipe, in use by one goroutine at a time.
@@ -255,23 +259,36 @@ func (s *server) with(ctx context.Context, tr *env.Trace, i service, fn func(*pi
 	if n := len(p.idle); n > 0 {
 		use, p.idle = p.idle[n-1], p.idle[:n-1]
 	}
+	failure := p.failure
 	p.mu.Unlock()
-	if use == nil {
-		var err error
-		if use, err = s.dial(ctx, tr, i); err != nil {
-			return err
-		}
+	if failure != nil {
+		return failure
 	}
-	use.ctx, use.tr = ctx, tr
-	err := fn(use)
-	if use.lost {
-		use.cancel()
-		return err
+	var err error
+	if use == nil {
+		use, err = s.dial(ctx, tr, i)
+	}
+	if err == nil {
+		use.ctx, use.tr = ctx, tr
+		err = fn(use)
 	}
 	p.mu.Lock()
-	p.idle = append(p.idle, use)
-	p.mu.Unlock()
-	return err
+	defer p.mu.Unlock()
+	switch {
+	case use == nil:
+	case use.lost:
+		use.cancel()
+	default:
+		p.idle = append(p.idle, use)
+		return err
+	}
+	if f := env.Ended(ctx); f != nil {
+		return f
+	}
+	if p.failure == nil {
+		p.failure = rooted(err, sessionKey(s.endpoint, i.pipe))
+	}
+	return p.failure
 }
 
 // service is an interface with the pipe that leads to it.
@@ -307,9 +324,10 @@ func (s *server) share(within context.Context, name string) (*smb2.Share, error)
 	if status, ok := statusOf(err); ok {
 		switch status {
 		case statusBadNetworkName, statusObjectNameNotFound:
-			return nil, evidence.Fail(evidence.Unreachable, s.endpoint.Host+" has no share "+name)
+			return nil, evidence.FailAt(evidence.Unreachable, s.endpoint.Host+" has no share "+name, sessionKey(s.endpoint, name))
 		case statusAccessDenied:
-			return nil, evidence.Fail(evidence.Denied, s.endpoint.Host+" refuses the share "+name+": the account has no right to it")
+			return nil, evidence.FailAt(evidence.Denied, s.endpoint.Host+" refuses the share "+name+": the account has no right to it",
+				sessionKey(s.endpoint, name))
 		}
 	}
 	if err != nil {
@@ -317,9 +335,6 @@ func (s *server) share(within context.Context, name string) (*smb2.Share, error)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.shares == nil {
-		s.shares = map[string]*smb2.Share{}
-	}
 	s.shares[name] = share
 	return share, nil
 }

@@ -532,3 +532,20 @@ func TestAFaultIsNoAnswer(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+func TestAPipeThatAnswersNonsenseIsAskedOnce(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	s := fake(t, svcctl, func(uint16, *reader) []byte { calls++; return nil })
+	s.pools[svcctl.pipe].idle[maxPipes-1].association = &association{
+		pipe: &canned{[]byte("HTTP/1.1 400 Bad Request\r\n\r\n")}, most: 4280, buf: make([]byte, 64<<10)}
+	_, first := s.services(t.Context(), new(env.Trace))
+	_, then := s.services(t.Context(), new(env.Trace))
+	var a, b *evidence.Failure
+	if !errors.As(first, &a) || !errors.As(then, &b) || a != b || a.Detail != "ocs.todorovic.adds answers wrongly: something that is no DCE/RPC" || calls > 0 {
+		t.Errorf("%v, then %v, with %d calls", first, then, calls)
+	}
+	if want := sessionKey(s.endpoint, svcctl.pipe); a.Root != want || want.Query != `ocs.todorovic.adds:445 \svcctl` {
+		t.Errorf("its root is %s", a.Root)
+	}
+}

@@ -7,6 +7,8 @@ import (
 	"context"
 	"sync"
 
+	"github.com/cloudsoda/go-smb2"
+
 	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/facts"
 	"ocsdoctor/checks/evidence/live/env"
@@ -66,7 +68,8 @@ func (c *Client) server(ctx context.Context, tr *env.Trace, r *evidence.Reader, 
 	c.mu.Lock()
 	s, ok := c.servers[ep]
 	if !ok {
-		s = &server{env: c.env, endpoint: ep, turn: make(chan struct{}, 1), pools: map[string]*pool{}}
+		s = &server{env: c.env, endpoint: ep, turn: make(chan struct{}, 1), pools: map[string]*pool{},
+			shares: map[string]*smb2.Share{}, silent: map[string]*evidence.Failure{}}
 		c.servers[ep] = s
 	}
 	c.mu.Unlock()
