@@ -46,7 +46,7 @@ func cumulativeUpdate(p *checks.Pass) error {
 		return err
 	case !ocs.Installed:
 		return checks.NotApplicable("OCS is not installed")
-	case !strings.HasPrefix(ocs.Version, "3.5"):
+	case ocs.Version != "" && !strings.HasPrefix(ocs.Version, "3.5"):
 		return checks.NotApplicable("OCS on it is not 2007 R2 but version " + ocs.Version)
 	}
 	w, err := facts.HostWindows.Get(p.Facts, server(p))
@@ -55,7 +55,7 @@ func cumulativeUpdate(p *checks.Pass) error {
 	}
 	var versions []string
 	cites := []evidence.Key{ocs.Cite}
-	for _, services := range [][]string{{frontEnd, "RTCIMMCU"}, {"RTCDATAMCU", "RTCAVMCU", "RTCAPPSRV"}} {
+	for _, services := range [][]string{{facts.FrontEndService, "RTCIMMCU"}, {"RTCDATAMCU", "RTCAVMCU", "RTCAPPSRV"}} {
 		files, err := programsOf(p, services)
 		if err != nil {
 			return err

@@ -45,7 +45,7 @@ func databaseUpgradedFirst(p *checks.Pass) error {
 	evidence.Parallel(
 		func() { list, errs[0] = facts.Services.Get(p.Facts, server(p)) },
 		func() {
-			starts, errs[1] = facts.HostStarts.Get(p.Facts, facts.StartsQuestion{Host: p.Subject.Name, Service: frontEnd})
+			starts, errs[1] = facts.HostStarts.Get(p.Facts, facts.StartsQuestion{Host: p.Subject.Name, Service: facts.FrontEndService})
 		},
 		func() { events, errs[2] = facts.Events.Get(p.Facts, own) },
 	)
@@ -58,7 +58,7 @@ func databaseUpgradedFirst(p *checks.Pass) error {
 	report := func(why string) {
 		p.Report(databaseMismatch, cites, checks.A("server", p.Subject.Name), checks.A("evidence", why))
 	}
-	s, _ := list.Find(frontEnd)
+	s, _ := list.Find(facts.FrontEndService)
 	stopped := s.State == facts.ServiceStopped
 	if stopped && s.ExitCode == serviceSpecific && s.SpecificExitCode == databaseMismatched {
 		report("the Front-End is stopped with 3287185656 (0xC3EE78F8)")

@@ -38,7 +38,7 @@ var _ = register(&checks.Check{
 			return nil
 		}
 		cites := h.cites()
-		if h.windows.Version == version2008R2 {
+		if h.windows.Version == facts.Windows2008R2 {
 			q := facts.FileQuestion{Host: p.Subject.Name, Path: h.windows.SystemRoot + `\System32\msasn1.dll`}
 			file, err := facts.FileVersion.Get(p.Facts, q)
 			if err != nil {

@@ -44,7 +44,7 @@ var _ = register(&checks.Check{
 		switch {
 		case err != nil:
 			return err
-		case w.Version != version2008R2:
+		case w.Version != facts.Windows2008R2:
 			return checks.NotApplicable("the hotfix is one for Windows Server 2008 R2")
 		}
 		l, err := facts.HostUpdates.Get(p.Facts, server(p))

@@ -150,7 +150,7 @@ func readService(p *checks.Pass) (service, error) {
 	evidence.Parallel(
 		func() { list, errs[0] = facts.Services.Get(p.Facts, server(p)) },
 		func() {
-			s.starts, errs[1] = facts.HostStarts.Get(p.Facts, facts.StartsQuestion{Host: host, Service: frontEnd})
+			s.starts, errs[1] = facts.HostStarts.Get(p.Facts, facts.StartsQuestion{Host: host, Service: facts.FrontEndService})
 		},
 		func() { s.system, errs[2] = facts.Events.Get(p.Facts, system) },
 		func() { s.own, errs[3] = facts.Events.Get(p.Facts, own) },
@@ -164,8 +164,8 @@ func readService(p *checks.Pass) (service, error) {
 	s.licence = k.Text("Type")
 	s.cites = []evidence.Key{facts.Services.Key(server(p)), facts.Events.Key(system), facts.Events.Key(own), facts.Registry.Key(licence)}
 	var ok bool
-	if s.now, ok = list.Find(frontEnd); !ok {
-		return s, evidence.FailAt(evidence.NoTarget, host+" has no service "+frontEnd+", although its registry configures one", s.cites[0])
+	if s.now, ok = list.Find(facts.FrontEndService); !ok {
+		return s, evidence.FailAt(evidence.NoTarget, host+" has no service "+facts.FrontEndService+", although its registry configures one", s.cites[0])
 	}
 	return s, nil
 }

@@ -6,16 +6,6 @@ import (
 	"ocsdoctor/checks/evidence/facts"
 )
 
-// The versions of Windows on which OCS 2007 R2 runs.
-const (
-	version2003   = "5.2"
-	version2008   = "6.0"
-	version2008R2 = "6.1"
-)
-
-// frontEnd is the short name of the Front-End service.
-const frontEnd = "RtcSrv"
-
 // server is the question about the subject.
 func server(p *checks.Pass) facts.ServerQuestion { return facts.ServerQuestion{FQDN: p.Subject.Name} }
 
@@ -61,5 +51,5 @@ func (h host) args(p *checks.Pass, u facts.Update) []checks.Arg {
 
 // affected tells whether MS09-056 was made for a version of Windows on which OCS 2007 R2 runs.
 func affected(w facts.Windows) bool {
-	return w.Version == version2003 || w.Version == version2008 || w.Version == version2008R2
+	return w.Version == facts.Windows2003 || w.Version == facts.Windows2008 || w.Version == facts.Windows2008R2
 }

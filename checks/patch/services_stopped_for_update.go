@@ -1,6 +1,7 @@
 package patch
 
 import (
+	"slices"
 	"strings"
 
 	"ocsdoctor/checks"
@@ -16,9 +17,7 @@ var servicesRunning = &checks.Message{
 
 // updated are the services that a cumulative update replaces, in the order in which they are stopped: the Application Host after those that
 // depend on it.
-var updated = []string{
-	frontEnd, "RTCIMMCU", "RTCACPMCU", "RTCDATAMCU", "RTCAVMCU", "RTCASMCU", "RTCCAA", "RTCCAS", "RTCACD", "RTCCCS", "RtcQmsAgent", "RTCAPPSRV",
-}
+var updated = slices.Concat([]string{facts.FrontEndService}, facts.ConferencingServices, facts.ApplicationServices[1:], []string{facts.AppHostService})
 
 var _ = register(&checks.Check{
 	ID:       "patch/services-stopped-for-update",

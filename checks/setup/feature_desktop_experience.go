@@ -31,7 +31,7 @@ var _ = register(&checks.Check{
 		switch {
 		case err != nil:
 			return err
-		case w.Version == version2003:
+		case w.Version == facts.Windows2003:
 			return checks.NotApplicable("Windows Server 2003 has no such feature; Windows Media Player is a part of it")
 		}
 		return fileMarksFeature(p, `System32\wmp.dll`, "Desktop-Experience", desktopMissingBefore, desktopMissing)

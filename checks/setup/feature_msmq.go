@@ -28,7 +28,7 @@ var _ = register(&checks.Check{
 			{Host: p.Subject.Name, Key: `HKLM\SOFTWARE\Microsoft\MSMQ\Setup`, Values: []string{"msmq_Core"}},
 			facts.ServiceConfigQuestion(p.Subject.Name, "MSMQ"),
 		}
-		if w.Version == version2003 {
+		if w.Version == facts.Windows2003 {
 			questions[0] = componentsQuestion(p.Subject.Name, w)
 		}
 		keys, errs := evidence.GetAll(p.Facts, facts.Registry, questions)

@@ -24,7 +24,7 @@ var _ = register(&checks.Check{
 		switch {
 		case err != nil:
 			return err
-		case w.Version == version2003:
+		case w.Version == facts.Windows2003:
 			return checks.NotApplicable("on Windows Server 2003 they are parts of IIS itself")
 		}
 		missing, cite, err := missingFeatures(p, w, []feature{

@@ -20,7 +20,7 @@ type feature struct {
 // componentsQuestion asks for the parts of IIS that are installed.
 func componentsQuestion(host string, w facts.Windows) facts.RegistryQuestion {
 	key := `HKLM\SOFTWARE\Microsoft\InetStp\Components`
-	if w.Version == version2003 {
+	if w.Version == facts.Windows2003 {
 		key = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\Setup\Oc Manager\Subcomponents`
 	}
 	return facts.RegistryQuestion{Host: host, Key: key}
@@ -35,7 +35,7 @@ func missingFeatures(p *checks.Pass, w facts.Windows, features []feature) (missi
 	}
 	for _, f := range features {
 		value := f.component
-		if w.Version == version2003 {
+		if w.Version == facts.Windows2003 {
 			value = f.subcomponent
 		}
 		if n, _ := k.DWord(value); n != 1 && value != "" {

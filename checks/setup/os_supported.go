@@ -61,15 +61,15 @@ func osSupported(p *checks.Pass) error {
 		p.Report(m, []evidence.Key{w.Cite}, checks.A("server", p.Subject.Name), checks.A("windows", w.Name()))
 	}
 	switch {
-	case olderThan(w.Version, version2003), w.Version == version2003 && w.ServicePack < 2:
+	case olderThan(w.Version, facts.Windows2003), w.Version == facts.Windows2003 && w.ServicePack < 2:
 		report(osTooOld)
-	case olderThan(version2008R2, w.Version):
+	case olderThan(facts.Windows2008R2, w.Version):
 		report(osNewer)
-	case !strings.Contains(strings.ToLower(w.Product), "server"):
+	case w.Product != "" && !strings.Contains(strings.ToLower(w.Product), "server"):
 		report(osNotServer)
 	case !w.X64:
 		report(osNot64)
-	case w.Version == version2008R2:
+	case w.Version == facts.Windows2008R2:
 		report(osConditions)
 		return upgradedUnderOCS(p, w)
 	}

@@ -11,12 +11,6 @@ import (
 // server is the question about the subject.
 func server(p *checks.Pass) facts.ServerQuestion { return facts.ServerQuestion{FQDN: p.Subject.Name} }
 
-// The versions of Windows on which OCS 2007 R2 runs.
-const (
-	version2003   = "5.2"
-	version2008R2 = "6.1"
-)
-
 // beforeSetup tells whether the server is about to get OCS, which decides how grave a finding is.
 func beforeSetup(p *checks.Pass) (bool, error) {
 	phase, err := facts.ServerPhase.Get(p.Facts, server(p))

@@ -304,6 +304,10 @@ func TestTwoFaultsAreTwoRoots(t *testing.T) {
 		"todorovic+dns-zone-not-served+sip-host-missing":        {"dns/server-answers:refused", "dns/sip-host:missing"},
 		"todorovic+dns-server-silent+srv-target-of-ad-domain":   {"dns/server-answers:silent", "dns/srv-strict-domain:other-domain"},
 		"todorovic+pool-host-missing+trusted-server-unresolved": {"dns/pool-host:missing", "ad/trusted-server-resolves:unresolved"},
+		// As it was met in the field: neither hides the other.
+		"todorovic+kb974571-without-ocsasnfix+service-password-expired":               {"account/service-password-expiry:expired", "patch/ocsasnfix:broken-now"},
+		"todorovic-preinstall+preinstall-kb974571+preinstall-no-kb975858":             {"patch/kb974571-before-setup:present", "patch/kb975858:missing-before-setup"},
+		"todorovic-preinstall+preinstall-domain-controller+preinstall-update-pending": {"host/restart-pending:before-setup", "setup/not-domain-controller:before-setup"},
 	} {
 		r, code := scanJSON(t, "--lab", spec)
 		if got := roots(r); !slices.Equal(got, want) || code != 1 {
@@ -321,6 +325,60 @@ func TestAClosedPortIsOneRootWithWhatFollows(t *testing.T) {
 	}
 	if len(r.Missing) != 1 || r.Missing[0].Under != r.Roots[0] || !slices.Contains(r.Missing[0].Checks, "signin/challenge") {
 		t.Errorf("what follows is %+v", r.Missing)
+	}
+}
+
+// An update that stopped the Front-End is one root: under it hangs the stopped service, under that the closed port, and what could not be
+// asked for it.
+func TestAStoppedFrontEndHangsUnderItsUpdate(t *testing.T) {
+	t.Parallel()
+	for fault, want := range map[string][]string{
+		"kb974571-without-ocsasnfix": {"patch/ocsasnfix:broken-now", "service/front-end:evaluation-expired", "net/sip-port:refused"},
+		"database-not-upgraded":      {"patch/database-upgraded-first:mismatch", "service/front-end:database-mismatch", "net/sip-port:refused"},
+	} {
+		r, _ := scanJSON(t, "--lab", "todorovic+"+fault)
+		byName := map[string]string{}
+		for id, f := range r.Findings() {
+			byName[f.Result.Check+":"+f.Tag] = id
+		}
+		for i, name := range want {
+			f, ok := r.Findings()[byName[name]]
+			switch {
+			case !ok:
+				t.Fatalf("%s: %s is missing", fault, name)
+			case i == 0 && (len(f.ConsequenceOf) > 0 || !slices.Equal(r.Roots, []string{byName[name]})):
+				t.Errorf("%s: the roots are %v", fault, roots(r))
+			case i > 0 && !slices.Contains(f.ConsequenceOf, byName[want[i-1]]):
+				t.Errorf("%s: %s does not hang under %s", fault, name, want[i-1])
+			}
+		}
+		for _, m := range r.Missing {
+			if m.Under == "" {
+				t.Errorf("%s: %s is missing and hangs on no finding", fault, m.Fact)
+			}
+		}
+	}
+}
+
+// The gate before setup: a server that is ready passes it, and says why it is taken to be before setup.
+func TestTheGateBeforeSetup(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{}, {"--before", "setup"}, {"--phase", "pre-install"}} {
+		r, code := scanJSON(t, append([]string{"--lab", "todorovic-preinstall"}, args...)...)
+		if code != 0 || r.Phase != "pre-install" || len(r.Roots) > 0 {
+			t.Errorf("%v: exit %d, phase %s, roots %v", args, code, r.Phase, roots(r))
+		}
+		for _, check := range []string{"patch/kb974571-before-setup", "patch/kb975858", "setup/feature-web", "host/restart-pending"} {
+			if i := slices.IndexFunc(r.Results, func(res report.Result) bool { return res.Check == check }); i < 0 || r.Results[i].Status != "pass" {
+				t.Errorf("%v: %s did not pass", args, check)
+			}
+		}
+	}
+	_, out, _ := call(t, "scan", "--lab", "todorovic-preinstall")
+	for _, why := range []string{"pre-install (AD was read and holds no RTC objects", "its registry was read", "SIP does not answer"} {
+		if !strings.Contains(strings.Join(strings.Fields(out), " "), why) {
+			t.Errorf("the phase is not explained by %q:\n%s", why, out)
+		}
 	}
 }
 

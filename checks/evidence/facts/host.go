@@ -1,6 +1,7 @@
 package facts
 
 import (
+	"cmp"
 	"encoding/binary"
 	"strconv"
 	"strings"
@@ -302,14 +303,21 @@ type Windows struct {
 	Cite evidence.Key `json:"cite"`
 }
 
+// The versions of Windows on which OCS 2007 R2 runs.
+const (
+	Windows2003   = "5.2"
+	Windows2008   = "6.0"
+	Windows2008R2 = "6.1"
+)
+
 // Generation is the name by which people know it: "Windows Server 2008 R2".
 func (w Windows) Generation() string {
 	switch w.Version {
-	case "5.2":
+	case Windows2003:
 		return "Windows Server 2003"
-	case "6.0":
+	case Windows2008:
 		return "Windows Server 2008"
-	case "6.1":
+	case Windows2008R2:
 		return "Windows Server 2008 R2"
 	}
 	return w.Product
@@ -418,10 +426,8 @@ func deriveOCS(r *evidence.Reader, q ServerQuestion) (Product, error) {
 		questions = append(questions, ServiceConfigQuestion(q.FQDN, service))
 	}
 	keys, errs := evidence.GetAll(r, Registry, questions)
-	for _, err := range errs {
-		if err != nil {
-			return Product{}, err
-		}
+	if err := cmp.Or(errs...); err != nil {
+		return Product{}, err
 	}
 	core := keys[0].Find(coreProduct)
 	p := Product{Version: core.Text("Version"), InstallDir: core.Text("InstallDir"), Cite: Registry.Key(questions[0])}

@@ -169,7 +169,7 @@ var HostWebServer = &evidence.Kind[ServerQuestion, WebServer]{
 
 // WebConfigFile is where IIS has its configuration on a Windows.
 func WebConfigFile(host string, w Windows) FileQuestion {
-	if w.Version == "5.2" {
+	if w.Version == Windows2003 {
 		return FileQuestion{host, w.SystemRoot + `\System32\inetsrv\MetaBase.xml`}
 	}
 	return FileQuestion{host, w.SystemRoot + `\System32\inetsrv\config\applicationHost.config`}
@@ -195,7 +195,7 @@ func deriveWebServer(r *evidence.Reader, q ServerQuestion) (WebServer, error) {
 	w := WebServer{}
 	if config.Exists {
 		read := ReadWebConfig
-		if win.Version == "5.2" {
+		if win.Version == Windows2003 {
 			read = ReadMetabase
 		}
 		if len(config.Content) >= maxWebConfig {

@@ -100,8 +100,6 @@ const (
 	windowsUpdate   = `HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update`
 	sessionManager  = currentControlSet + `\Control\Session Manager`
 	pendingRenames  = "PendingFileRenameOperations"
-	version2003     = "5.2"
-	version2008R2   = "6.1"
 	dateInstalled   = "InstalledDate"
 	stateOfPackage  = "CurrentState"
 	timeOfPackage   = "InstallTimeHigh"
@@ -121,7 +119,7 @@ func deriveUpdates(r *evidence.Reader, q ServerQuestion) (UpdateList, error) {
 	if err != nil {
 		return UpdateList{}, err
 	}
-	if w.Version == version2003 {
+	if w.Version == Windows2003 {
 		return updates2003Of(r, q)
 	}
 	question := RegistryQuestion{q.FQDN, servicing + `\Packages`, 1, []string{stateOfPackage, timeOfPackage, timeOfPackageLo}}
@@ -148,8 +146,11 @@ func deriveUpdates(r *evidence.Reader, q ServerQuestion) (UpdateList, error) {
 		}
 		high, _ := k.DWord(timeOfPackage)
 		low, _ := k.DWord(timeOfPackageLo)
-		at := ntds.FileTime(int64(high)<<32 | int64(low))
-		l.add(Update{KB: kb, Package: p, At: exactly(at, "by its package")})
+		u := Update{KB: kb, Package: p}
+		if at := ntds.FileTime(int64(high)<<32 | int64(low)); !at.IsZero() {
+			u.At = exactly(at, "by its package")
+		}
+		l.add(u)
 	}
 	l.sort()
 	return l, nil
@@ -268,7 +269,7 @@ func (e Effect) There() bool { return e == EffectPresent || e == EffectLeaving |
 // there it stays whatever the package is in. One that was replaced is in effect by what replaced it.
 func EffectOf(u Update, w Windows) Effect {
 	switch {
-	case w.Version == version2008R2 && w.ServicePack > 0:
+	case w.Version == Windows2008R2 && w.ServicePack > 0:
 		return EffectBuiltIn
 	case u.State == PackageRemoving:
 		return EffectLeaving
@@ -316,7 +317,7 @@ func deriveRestart(r *evidence.Reader, q ServerQuestion) (Restart, error) {
 		{q.FQDN, windowsUpdate + `\RebootRequired`, 0, nil},
 		{q.FQDN, sessionManager, 0, []string{pendingRenames}},
 	}
-	if w.Version != version2003 {
+	if w.Version != Windows2003 {
 		questions = append(questions, RegistryQuestion{q.FQDN, servicing + `\RebootPending`, 0, nil})
 	}
 	var updates UpdateList

@@ -230,3 +230,47 @@ func TestWhatWaitsForARestart(t *testing.T) {
 		})
 	}
 }
+
+// Whatever stands in the registry, the answer is one of the two: it waits for a restart, or it does not.
+func FuzzPendingRenames(f *testing.F) {
+	f.Add(utf16le("\\??\\C:\\a.dll\x00!\\??\\C:\\b.dll\x00\x00"))
+	f.Add([]byte{0, 0, 1})
+	f.Add([]byte(nil))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		known := windows("5.2", "3790", "Service Pack 2")
+		ask := func(key string, depth int, k facts.RegistryKey, values ...string) {
+			known[facts.Registry.Key(facts.RegistryQuestion{Host: host, Key: key, Depth: depth, Values: values})] = k
+		}
+		ask(`HKLM\SOFTWARE\Microsoft\Windows\CurrentVersion\WindowsUpdate\Auto Update\RebootRequired`, 0, facts.RegistryKey{})
+		manager := regKey("Session Manager")
+		manager.Values = []facts.RegistryValue{{Name: "PendingFileRenameOperations", Type: facts.RegMultiSZ, Data: data}}
+		ask(`HKLM\SYSTEM\CurrentControlSet\Control\Session Manager`, 0, manager, "PendingFileRenameOperations")
+		ask(`HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\HotFix`, 1, regKey("HotFix"), "Installed")
+		ask(`HKLM\SOFTWARE\Microsoft\Updates\Windows Server 2003`, 2, facts.RegistryKey{}, "InstalledDate")
+		r, err := facts.HostRestart.Get(world{other: known}.reader(t), updatesOf)
+		if err != nil || len(r.Reasons) > 1 {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
+
+// Whatever stands for a day, the span that is read is one: it does not end before it begins.
+func FuzzDayOfAnUpdate(f *testing.F) {
+	for _, s := range []string{"10/14/2009", "3/4/2010", "31/12/2009", "gestern", "", "1/1/0001"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, day string) {
+		known := windows("5.2", "3790", "Service Pack 2")
+		known[facts.Registry.Key(facts.RegistryQuestion{Host: host, Key: `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion\HotFix`, Depth: 1, Values: []string{"Installed"}})] = regKey("HotFix")
+		known[facts.Registry.Key(facts.RegistryQuestion{Host: host, Key: `HKLM\SOFTWARE\Microsoft\Updates\Windows Server 2003`, Depth: 2, Values: []string{"InstalledDate"}})] = below(regKey("Windows Server 2003"),
+			below(regKey("SP3"), regKey("KB974571", regText("InstalledDate", day))))
+		l, err := facts.HostUpdates.Get(world{other: known}.reader(t), updatesOf)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := l.Find("KB974571")
+		if !u.State.Installed() || u.At.NotAfter.Before(u.At.NotBefore) {
+			t.Errorf("%+v", u)
+		}
+	})
+}
