@@ -33,12 +33,16 @@ var _ = register(&checks.Check{
 
 // fileMarksFeature reports a feature as missing, by the phase, when a file that it brings is not there.
 func fileMarksFeature(p *checks.Pass, path, name string, before, after *checks.Message) error {
-	w, early, err := windowsAndPhase(p)
+	w, err := facts.HostWindows.Get(p.Facts, server(p))
 	if err != nil {
 		return err
 	}
 	exists, cite, err := fileOf(p, w, path)
 	if err != nil || exists {
+		return err
+	}
+	early, err := beforeSetup(p)
+	if err != nil {
 		return err
 	}
 	m := after

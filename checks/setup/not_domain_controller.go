@@ -27,8 +27,12 @@ var _ = register(&checks.Check{
 	Needs:    []evidence.AnyKind{facts.HostWindows, facts.ServerPhase},
 	Messages: []*checks.Message{dcBeforeSetup, dcWithOCS},
 	Run: func(p *checks.Pass) error {
-		w, before, err := windowsAndPhase(p)
+		w, err := facts.HostWindows.Get(p.Facts, server(p))
 		if err != nil || !w.DomainController {
+			return err
+		}
+		before, err := beforeSetup(p)
+		if err != nil {
 			return err
 		}
 		m := dcWithOCS

@@ -4,27 +4,17 @@ import (
 	"strings"
 
 	"ocsdoctor/checks"
-	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/facts"
 )
 
 // server is the question about the subject.
 func server(p *checks.Pass) facts.ServerQuestion { return facts.ServerQuestion{FQDN: p.Subject.Name} }
 
-// beforeSetup tells whether the server is about to get OCS, which decides how grave a finding is.
+// beforeSetup tells whether the server is about to get OCS, which decides how grave a finding is. It is asked only where there is one, so that
+// what passes rests on nothing that does not matter to it.
 func beforeSetup(p *checks.Pass) (bool, error) {
 	phase, err := facts.ServerPhase.Get(p.Facts, server(p))
 	return phase.Phase == facts.PhasePreInstall, err
-}
-
-// windowsAndPhase are what most checks of the family need to word a finding.
-func windowsAndPhase(p *checks.Pass) (w facts.Windows, before bool, err error) {
-	var windowsErr, phaseErr error
-	evidence.Parallel(func() { w, windowsErr = facts.HostWindows.Get(p.Facts, server(p)) }, func() { before, phaseErr = beforeSetup(p) })
-	if windowsErr != nil {
-		return w, before, windowsErr
-	}
-	return w, before, phaseErr
 }
 
 // program is an entry of the list of installed programs.
