@@ -36,7 +36,7 @@ func fileMarksFeature(p *checks.Pass, path, name string, before, after *checks.M
 	if err := forFrontEnds(p); err != nil {
 		return err
 	}
-	w, early, err := windowsAndPhase(p)
+	w, err := facts.HostWindows.Get(p.Facts, server(p))
 	if err != nil {
 		return err
 	}
@@ -44,9 +44,9 @@ func fileMarksFeature(p *checks.Pass, path, name string, before, after *checks.M
 	if err != nil || exists {
 		return err
 	}
-	m := after
-	if early {
-		m = before
+	m, err := byPhase(p, before, after)
+	if err != nil {
+		return err
 	}
 	reportMissing(p, m, w, []evidence.Key{cite}, name)
 	return nil

@@ -27,13 +27,13 @@ var _ = register(&checks.Check{
 	Needs:    []evidence.AnyKind{facts.HostWindows, facts.ServerPhase},
 	Messages: []*checks.Message{dcBeforeSetup, dcWithOCS},
 	Run: func(p *checks.Pass) error {
-		w, before, err := windowsAndPhase(p)
+		w, err := facts.HostWindows.Get(p.Facts, server(p))
 		if err != nil || !w.DomainController {
 			return err
 		}
-		m := dcWithOCS
-		if before {
-			m = dcBeforeSetup
+		m, err := byPhase(p, dcBeforeSetup, dcWithOCS)
+		if err != nil {
+			return err
 		}
 		p.Report(m, []evidence.Key{w.Cite}, checks.A("server", p.Subject.Name), checks.A("domain", facts.Parent(p.Subject.Name)))
 		return nil

@@ -4,27 +4,20 @@ import (
 	"strings"
 
 	"ocsdoctor/checks"
-	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/facts"
 )
 
 // server is the question about the subject.
 func server(p *checks.Pass) facts.ServerQuestion { return facts.ServerQuestion{FQDN: p.Subject.Name} }
 
-// beforeSetup tells whether the server is about to get OCS, which decides how grave a finding is.
-func beforeSetup(p *checks.Pass) (bool, error) {
+// byPhase is one of two messages: the first where the server is about to get OCS, the second where it has it. It is asked only of what is going to be
+// reported: a phase that could not be read for certain must not stand behind a pass.
+func byPhase(p *checks.Pass, before, after *checks.Message) (*checks.Message, error) {
 	phase, err := facts.ServerPhase.Get(p.Facts, server(p))
-	return phase.Phase == facts.PhasePreInstall, err
-}
-
-// windowsAndPhase are what most checks of the family need to word a finding.
-func windowsAndPhase(p *checks.Pass) (w facts.Windows, before bool, err error) {
-	var windowsErr, phaseErr error
-	evidence.Parallel(func() { w, windowsErr = facts.HostWindows.Get(p.Facts, server(p)) }, func() { before, phaseErr = beforeSetup(p) })
-	if windowsErr != nil {
-		return w, before, windowsErr
+	if phase.Phase == facts.PhasePreInstall {
+		return before, err
 	}
-	return w, before, phaseErr
+	return after, err
 }
 
 // program is an entry of the list of installed programs.
