@@ -36,6 +36,12 @@ var (
 		Identity:    []string{"endpoint"},
 		ExplainedBy: slices.Concat(wrongHost, []string{"host/firewall:no-rules"}),
 	}
+	deadAddress = &checks.Message{
+		Tag:      "dead-address",
+		Severity: checks.Warning,
+		Text:     "{endpoint} leads to several addresses: it takes connections at {address}, and not at {dead}",
+		Identity: []string{"endpoint"},
+	}
 )
 
 var _ = register(&checks.Check{
@@ -45,7 +51,7 @@ var _ = register(&checks.Check{
 	Phases:   checks.PostInstall,
 	After:    checks.Services,
 	Needs:    []evidence.AnyKind{facts.NetConnect, facts.SIPDomains, facts.Servers, facts.Discovery, facts.Addresses},
-	Messages: []*checks.Message{refused, noAnswer},
+	Messages: []*checks.Message{refused, noAnswer, deadAddress},
 	Run: func(p *checks.Pass) error {
 		own := facts.Endpoint{Host: p.Subject.Name, Port: facts.SIPPort}
 		var ownErr, hostsErr error
@@ -61,7 +67,7 @@ var _ = register(&checks.Check{
 // judge connects to an endpoint. The facts cited are those beside the connect by which the endpoint was found.
 func judge(p *checks.Pass, e facts.Endpoint, cites ...evidence.Key) error {
 	c, err := facts.NetConnect.Get(p.Facts, e)
-	if err != nil || c.Result == facts.Connected {
+	if err != nil || c.Result == facts.Connected && len(c.Dead) == 0 {
 		return err
 	}
 	address := e.Host
@@ -69,11 +75,15 @@ func judge(p *checks.Pass, e facts.Endpoint, cites ...evidence.Key) error {
 		address = c.Addresses[n-1]
 	}
 	msg := noAnswer
-	if c.Result == facts.Refused {
+	switch c.Result {
+	case facts.Refused:
 		msg = refused
+	case facts.Connected:
+		msg = deadAddress
 	}
 	p.Report(msg, append([]evidence.Key{facts.NetConnect.Key(e)}, cites...), checks.A("endpoint", e), checks.A("result", c.Result),
-		checks.A("address", address), checks.A("host", e.Host), checks.A("server", p.Subject.Name), checks.A("port", e.Port))
+		checks.A("address", address), checks.A("host", e.Host), checks.A("server", p.Subject.Name), checks.A("port", e.Port),
+		checks.A("dead", facts.Few(c.Dead, ", ", maxDead)))
 	return nil
 }
 
@@ -92,8 +102,11 @@ func onSignInHosts(p *checks.Pass, judge func(*checks.Pass, facts.Endpoint, ...e
 	return errors.Join(append(errs, err)...)
 }
 
+// maxDead is how many addresses a text lists.
+const maxDead = 5
+
 // signInHosts are the hosts on port 5061 that sign-in leads to and that are none of the OCS servers, such as
-// the address of a load balancer. They belong to the deployment and are judged with its first server.
+// the address of a load balancer, or that have an address beside the servers'. They belong to the deployment and are judged with its first server.
 func signInHosts(p *checks.Pass) ([]string, error) {
 	domains, err := facts.SIPDomains.Get(p.Facts, evidence.None{})
 	var f *evidence.Failure
@@ -122,7 +135,8 @@ func signInHosts(p *checks.Pass) ([]string, error) {
 	walks, errs := evidence.GetAll(p.Facts, facts.Discovery, questions)
 	var hosts []string
 	for _, w := range walks {
-		if w.Port == facts.SIPPort && len(w.Addresses) > 0 && !facts.Leads(w.Addresses, taken) && !slices.Contains(hosts, w.Host) {
+		foreign := slices.ContainsFunc(w.Addresses, func(a string) bool { return !slices.Contains(taken, a) })
+		if w.Port == facts.SIPPort && foreign && !slices.Contains(hosts, w.Host) {
 			hosts = append(hosts, w.Host)
 		}
 	}

@@ -44,9 +44,13 @@ func fileMarksFeature(p *checks.Pass, path, name string, before, after *checks.M
 	if err != nil || exists {
 		return err
 	}
-	m, err := byPhase(p, before, after)
+	early, err := beforeSetup(p)
 	if err != nil {
 		return err
+	}
+	m := after
+	if early {
+		m = before
 	}
 	reportMissing(p, m, w, []evidence.Key{cite}, name)
 	return nil

@@ -31,9 +31,13 @@ var _ = register(&checks.Check{
 		if err != nil || !w.DomainController {
 			return err
 		}
-		m, err := byPhase(p, dcBeforeSetup, dcWithOCS)
+		before, err := beforeSetup(p)
 		if err != nil {
 			return err
+		}
+		m := dcWithOCS
+		if before {
+			m = dcBeforeSetup
 		}
 		p.Report(m, []evidence.Key{w.Cite}, checks.A("server", p.Subject.Name), checks.A("domain", facts.Parent(p.Subject.Name)))
 		return nil

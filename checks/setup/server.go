@@ -10,14 +10,11 @@ import (
 // server is the question about the subject.
 func server(p *checks.Pass) facts.ServerQuestion { return facts.ServerQuestion{FQDN: p.Subject.Name} }
 
-// byPhase is one of two messages: the first where the server is about to get OCS, the second where it has it. It is asked only of what is going to be
-// reported: a phase that could not be read for certain must not stand behind a pass.
-func byPhase(p *checks.Pass, before, after *checks.Message) (*checks.Message, error) {
+// beforeSetup tells whether the server is about to get OCS, which decides how grave a finding is. It is asked only where there is one, so that
+// what passes rests on nothing that does not matter to it.
+func beforeSetup(p *checks.Pass) (bool, error) {
 	phase, err := facts.ServerPhase.Get(p.Facts, server(p))
-	if phase.Phase == facts.PhasePreInstall {
-		return before, err
-	}
-	return after, err
+	return phase.Phase == facts.PhasePreInstall, err
 }
 
 // program is an entry of the list of installed programs.

@@ -23,6 +23,8 @@ type Connect struct {
 	Result string `json:"result"`
 	// Addresses are those that were tried, in order; the last one is the one the result speaks of.
 	Addresses []string `json:"addresses,omitempty"`
+	// Dead are those that did not take the connection where another one did, each with what came of it: "192.168.1.77 (refused)".
+	Dead []string `json:"dead,omitempty"`
 }
 
 // NetConnect is a TCP connect to an endpoint.

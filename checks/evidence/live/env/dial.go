@@ -182,6 +182,9 @@ func (e *Env) Reach(ctx context.Context, tr *Trace, r *evidence.Reader, ep facts
 	for i, t := range targets {
 		if i != chosen && t.Address != "" {
 			c.Addresses = append(c.Addresses, host(t.Address))
+			if c.Result == facts.Connected && results[i] != facts.Connected {
+				c.Dead = append(c.Dead, host(t.Address)+" ("+results[i]+")")
+			}
 		}
 	}
 	if a := targets[chosen].Address; a != "" {
