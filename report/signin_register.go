@@ -38,7 +38,7 @@ func (w *signInWalk) register() {
 		case d.Problem != "":
 			st.Outcome, st.sees, st.answers = StepStops, seesUnavailable, append(st.answers, d.Problem)
 		case st.Outcome == StepOK:
-			st.answer(d.Answer)
+			st.answer(d.Answer, w.means)
 		}
 		st.looked(err)
 	}
@@ -70,13 +70,13 @@ func presented(r *evidence.Reader, now time.Time, st *SignInStep, at facts.Endpo
 }
 
 // answer judges the server's answer to a REGISTER without credentials.
-func (st *SignInStep) answer(a facts.SIPAnswer) {
+func (st *SignInStep) answer(a facts.SIPAnswer, means func(string) string) {
 	st.answers = append(st.answers, statusWords(a.Status, a.Phrase))
 	for _, c := range a.Challenges {
 		st.answers = append(st.answers, strings.TrimSpace(c.Scheme+" "+c.Parameters["targetname"]))
 	}
 	if d := a.Diagnostics(); d != "" {
-		st.answers = append(st.answers, "ms-diagnostics "+d)
+		st.answers = append(st.answers, diagnosticsWords(d, a.DiagnosticsID(), means))
 	}
 	switch {
 	case a.NotSIP:
@@ -140,7 +140,7 @@ func (j *signInJudge) signIn(store *evidence.Store) {
 	redirected := len(r.Hops) > 1 || deciding.Status == 301 || deciding.Status == 302
 	switch {
 	case !redirected && r.SignedIn:
-	case !redirected && deciding.Status == 200:
+	case !redirected && r.Problem != "":
 		first.Outcome, first.answers, first.sees = StepStops, append(first.answers, r.Problem), ""
 	case !redirected:
 		first.refused(deciding.Status, deciding.DiagnosticsID())
@@ -171,12 +171,17 @@ func (j *signInJudge) signIn(store *evidence.Store) {
 	case r.RemoveProblem != "":
 		third.Outcome, third.rests = StepUnknown, []evidence.Key{key}
 		third.answers = []string{"the registration may last for " + (time.Duration(r.Expires) * time.Second).String() + ": " + r.RemoveProblem}
+	case r.SignedIn:
+		third.NotTried = "the server asked for no proof of the account, so nothing was registered"
 	}
 }
 
 // hopWords is what one server did with the account.
 func hopWords(h facts.SignInHop, means func(string) string) []string {
-	out := []string{strings.TrimSpace(h.Scheme + " " + statusWords(h.Status, h.Phrase))}
+	var out []string
+	if h.Status > 0 {
+		out = append(out, strings.TrimSpace(h.Scheme+" "+statusWords(h.Status, h.Phrase)))
+	}
 	switch h.Signature {
 	case facts.SignatureRight:
 		out = append(out, "signed by the server that knows the account")
@@ -187,13 +192,18 @@ func hopWords(h facts.SignInHop, means func(string) string) []string {
 		out = append(out, "Kerberos gave no ticket: "+h.NoTicket)
 	}
 	if h.Diagnostics != "" {
-		text := "ms-diagnostics " + h.Diagnostics
-		if m := means; m != nil && m(h.DiagnosticsID()) != "" {
-			text += " (" + m(h.DiagnosticsID()) + ")"
-		}
-		out = append(out, text)
+		out = append(out, diagnosticsWords(h.Diagnostics, h.DiagnosticsID(), means))
 	}
 	return out
+}
+
+// diagnosticsWords are ms-diagnostics with what its number comes down to, where that is known.
+func diagnosticsWords(diagnostics, id string, means func(string) string) string {
+	text := "ms-diagnostics " + diagnostics
+	if means == nil || id == "" || means(id) == "" {
+		return text
+	}
+	return text + " (" + means(id) + ")"
 }
 
 // explainCommand explains the server's reason; empty where it gave none.
