@@ -31,15 +31,9 @@ var (
 		Identity:    []string{"endpoint"},
 		ExplainedBy: tooNewOrOld,
 	}
+	// A server that takes neither RC4 nor 3DES, or nothing else, is as good as another as long as nobody uses the Windows that is left out.
 	someLeftOut = &checks.Message{
 		Tag:         "some-left-out",
-		Severity:    checks.Warning,
-		Text:        "{endpoint} speaks {versions}; programs on {clients} have no version and suite in common with it by default",
-		Identity:    []string{"endpoint"},
-		ExplainedBy: tooNewOrOld,
-	}
-	newerLeftOut = &checks.Message{
-		Tag:         "newer-left-out",
 		Severity:    checks.Notice,
 		Text:        "{endpoint} speaks {versions}; programs on {clients} have no version and suite in common with it by default",
 		Identity:    []string{"endpoint"},
@@ -61,7 +55,7 @@ var _ = register(&checks.Check{
 	Phases:   checks.PostInstall,
 	After:    checks.Services,
 	Needs:    []evidence.AnyKind{facts.TLSSurveys, facts.SIPDomains, facts.Servers, facts.Discovery, facts.Addresses},
-	Messages: []*checks.Message{nobody, someLeftOut, newerLeftOut, issuerList},
+	Messages: []*checks.Message{nobody, someLeftOut, issuerList},
 	Run: func(p *checks.Pass) error {
 		var ownErr, hostsErr error
 		evidence.Parallel(func() {
@@ -80,45 +74,37 @@ func judgeClients(p *checks.Pass, e facts.Endpoint, cites ...evidence.Key) error
 		return err
 	}
 	key := facts.TLSSurveys.Key(e)
-	if len(s.Unanswered) > 0 {
-		return evidence.FailAt(evidence.Timeout, e.String()+" did not answer all hellos in time: "+strings.Join(s.Unanswered, ", "), key)
-	}
-	if len(s.Versions) == 0 {
+	if len(s.Versions) == 0 && len(s.Unanswered) == 0 {
 		return checks.NotApplicable(e.String() + " speaks no version of TLS or SSL")
 	}
-	var table, old, newer []string
+	var table, left []string
 	reached := false
 	for _, c := range facts.TLSClients {
 		version, suites, ok := c.Negotiates(s)
-		switch {
-		case ok:
+		if ok {
 			reached = reached || c.OfItsTime
 			table = append(table, c.Name+": "+version+" with "+facts.Few(suites, ", ", maxSuites))
-			continue
-		case c.OfItsTime:
-			old = append(old, c.Name)
-		default:
-			newer = append(newer, c.Name)
+		} else {
+			left, table = append(left, c.Name), append(table, c.Name+": nothing in common")
 		}
-		table = append(table, c.Name+": nothing in common")
 	}
-	report := func(m *checks.Message, clients []string) {
+	if len(left) > 0 && len(s.Unanswered) > 0 {
+		return evidence.FailAt(evidence.Timeout, e.String()+" did not answer all hellos in time: "+strings.Join(s.Unanswered, ", "), key)
+	}
+	report := func(m *checks.Message) {
 		p.Report(m, append([]evidence.Key{key}, cites...), checks.A("endpoint", e), checks.A("host", e.Host), checks.A("server", p.Subject.Name), checks.A("port", e.Port),
-			checks.A("versions", strings.Join(s.Versions, ", ")), checks.A("suites", strings.Join(s.Suites, ", ")), checks.A("clients", strings.Join(clients, " and ")),
+			checks.A("versions", strings.Join(s.Versions, ", ")), checks.A("suites", strings.Join(s.Suites, ", ")), checks.A("clients", strings.Join(left, " and ")),
 			checks.A("issuers", s.Issuers), checks.A("bytes", s.IssuerBytes),
 			checks.A("client1", table[0]), checks.A("client2", table[1]), checks.A("client3", table[2]), checks.A("client4", table[3]))
 	}
 	switch {
 	case !reached:
-		report(nobody, old)
-	case len(old) > 0:
-		report(someLeftOut, old)
-	}
-	if len(newer) > 0 {
-		report(newerLeftOut, newer)
+		report(nobody)
+	case len(left) > 0:
+		report(someLeftOut)
 	}
 	if s.IssuerBytes > maxIssuerList-lastIssuer {
-		report(issuerList, nil)
+		report(issuerList)
 	}
 	return nil
 }

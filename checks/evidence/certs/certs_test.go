@@ -347,6 +347,21 @@ func FuzzDescribe(f *testing.F) {
 	})
 }
 
+func FuzzParseIssuers(f *testing.F) {
+	f.Add([]byte{})
+	f.Add([]byte("<html>"))
+	f.Add(sign(f, ca("Root"), ecKey(f), nil).cert.Raw)
+	f.Add(pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: sign(f, ca("Root"), ecKey(f), nil).cert.Raw}))
+	// A PKCS #7 message without certificates.
+	f.Add([]byte{0x30, 0x1f, 6, 9, 0x2a, 0x86, 0x48, 0x86, 0xf7, 0x0d, 1, 7, 2, 0xa0, 0x12, 0x30, 0x10, 2, 1, 1, 0x31, 0, 0x30, 3, 6, 1, 0, 0xa0, 0, 0xa1, 0, 0x31, 0})
+	f.Fuzz(func(t *testing.T, b []byte) {
+		found, err := certs.ParseIssuers(b)
+		if (err != nil) != (len(found) == 0) || len(found) > 20 {
+			t.Errorf("%d certificates, %v", len(found), err)
+		}
+	})
+}
+
 func FuzzName(f *testing.F) {
 	f.Add([]byte{0x30, 0})
 	f.Add(sign(f, ca("root"), ecKey(f), nil).cert.RawSubject)

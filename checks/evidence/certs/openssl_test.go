@@ -20,6 +20,7 @@ import (
 type workshop struct {
 	dir  string
 	made int
+	env  []string // nil: that of the test
 }
 
 const opensslBudget = 20 * time.Second
@@ -52,12 +53,30 @@ func (w *workshop) run(t *testing.T, args ...string) (string, bool) {
 	ctx, cancel := context.WithTimeout(t.Context(), opensslBudget)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "openssl", args...)
-	cmd.Dir = w.dir
+	cmd.Dir, cmd.Env = w.dir, w.env
 	out, err := cmd.CombinedOutput()
 	if ctx.Err() != nil {
 		t.Fatalf("openssl %v: %v", args, ctx.Err())
 	}
 	return string(out), err == nil
+}
+
+// at runs openssl with the clock of another time, for what has no option for it.
+func (w *workshop) at(t *testing.T, now time.Time, args ...string) (string, bool) {
+	t.Helper()
+	found, err := filepath.Glob("/usr/lib/*/faketime/libfaketime.so.1")
+	switch {
+	case time.Until(now) < time.Hour:
+		return w.run(t, args...)
+	case err == nil && len(found) > 0:
+		w.env = append(os.Environ(), "LD_PRELOAD="+found[0], "FAKETIME="+now.Local().Format("2006-01-02 15:04:05"))
+		defer func() { w.env = nil }()
+		return w.run(t, args...)
+	case os.Getenv("CI") != "":
+		t.Fatal("libfaketime is not installed; as root: apt-get install libfaketime")
+	}
+	t.Skip("libfaketime is not installed")
+	return "", false
 }
 
 func (w *workshop) must(t *testing.T, args ...string) {
@@ -474,6 +493,7 @@ func TestChainsAsOpenSSL(t *testing.T) {
 	if len(cases) < 60 {
 		t.Errorf("there are only %d chains", len(cases))
 	}
+	w.compareLists(t, cases)
 	// differences are where this package means to judge otherwise than openssl verify, and why.
 	differences := map[string]string{}
 	for name, p := range cases {
@@ -485,10 +505,76 @@ func TestChainsAsOpenSSL(t *testing.T) {
 	}
 }
 
+// compareLists holds each list of the cases against the CA of each case that speaks of it: openssl crl says whether it is signed by it.
+func (w *workshop) compareLists(t *testing.T, cases map[string]presented) {
+	t.Helper()
+	compared := 0
+	for name, p := range cases {
+		for _, l := range p.lists {
+			for _, ca := range append(slices.Clone(p.above), p.roots...) {
+				b, err := os.ReadFile(w.path(l))
+				if err != nil {
+					t.Fatal(err)
+				}
+				list, err := certs.ParseCRL(b)
+				if err != nil {
+					t.Fatalf("%s: %v", l, err)
+				}
+				mine := list.SignedBy(w.parse(t, ca))
+				// Without the name of the issuer among those that are known it says that it finds no issuer.
+				theirs, _ := w.run(t, "crl", "-in", l, "-noout", "-CAfile", ca.pem(w), "-no-CApath", "-no-CAstore")
+				if ok := strings.Contains(theirs, "verify OK"); ok != (mine == nil) {
+					t.Errorf("%s: the list %s of %s: ours %v, openssl crl says %s", name, l, ca.name, mine, theirs)
+				}
+				compared++
+			}
+		}
+	}
+	if compared < 40 {
+		t.Errorf("only %d lists were compared", compared)
+	}
+}
+
 func ptr(m made) *made { return &m }
 
 // last is the certificate made last but one: the CA that ptr was just given.
 func last(w *workshop) made { return made{name: fmt.Sprintf("c%03d", w.made-1), key: "p256"} }
+
+// TestIssuersAsOpenSSL compares what is read of the files that stand at an AIA address with what openssl reads of them.
+func TestIssuersAsOpenSSL(t *testing.T) {
+	t.Parallel()
+	w := newWorkshop(t)
+	root := w.issue(t, nil, spec{subject: "Root CA", key: "root", extensions: rootExtensions})
+	issuing := w.issue(t, &root, spec{subject: "Issuing CA", key: "issuing", extensions: caExtensions})
+	w.must(t, "x509", "-in", root.pem(w), "-outform", "DER", "-out", "one.crt")
+	for _, form := range []string{"DER", "PEM"} {
+		w.must(t, "crl2pkcs7", "-nocrl", "-certfile", root.pem(w), "-certfile", issuing.pem(w), "-outform", form, "-out", "two."+form)
+	}
+	w.must(t, "crl2pkcs7", "-nocrl", "-outform", "DER", "-out", "none.p7c")
+	for file, print := range map[string][]string{
+		"one.crt": {"x509", "-inform", "DER", "-subject", "-noout"}, root.name + ".pem": {"x509", "-subject", "-noout"},
+		"two.DER": {"pkcs7", "-inform", "DER", "-print_certs", "-noout"}, "none.p7c": {"pkcs7", "-inform", "DER", "-print_certs", "-noout"},
+	} {
+		theirs, _ := w.run(t, append(print, "-in", file)...)
+		want := strings.Count(theirs, "subject=")
+		b, err := os.ReadFile(w.path(file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		found, err := certs.ParseIssuers(b)
+		if len(found) != want || (err != nil) != (want == 0) {
+			t.Errorf("%s: ours %d (%v), openssl %d\n%s", file, len(found), err, want, theirs)
+		}
+	}
+	b, err := os.ReadFile(w.path("two.PEM"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// The differences: Windows and this package read PKCS #7 at such an address in DER alone, as RFC 5280, section 4.2.2.1, has it.
+	if found, err := certs.ParseIssuers(b); err == nil {
+		t.Errorf("PKCS #7 in PEM: %d", len(found))
+	}
+}
 
 // TestOCSPAsOpenSSL compares what is read of OCSP responses made with openssl ocsp with what openssl ocsp says of them.
 func TestOCSPAsOpenSSL(t *testing.T) {
@@ -512,6 +598,7 @@ func TestOCSPAsOpenSSL(t *testing.T) {
 		cert, signer made
 		args         []string
 		another      bool // the response is held against another certificate than it was asked for
+		late         int  // it is held against the time so many days later
 	}{
 		"good, from the issuer":       {cert: leaf, signer: issuing},
 		"good, from a responder":      {cert: leaf, signer: delegated},
@@ -528,7 +615,12 @@ func TestOCSPAsOpenSSL(t *testing.T) {
 		"responder of another issuer": {cert: leaf, signer: responder(root, same)},
 		"responder out of date":       {cert: leaf, signer: responder(issuing, func(s *spec) { s.start, s.end = stamp(-30), stamp(-1) })},
 		"about another certificate":   {cert: leaf, signer: issuing, another: true},
+		"good, six days later":        {cert: leaf, signer: issuing, late: 6},
+		"out of date":                 {cert: leaf, signer: issuing, late: 8},
+		"revoked, and out of date":    {cert: revoked, signer: issuing, late: 8},
+		"responder's ends before":     {cert: leaf, signer: responder(issuing, func(s *spec) { s.end = stamp(3) }), late: 5},
 	}
+	late := func(days int) time.Time { return time.Now().AddDate(0, 0, days) }
 	for name, c := range cases {
 		w.must(t, "ocsp", "-issuer", issuing.pem(w), "-cert", c.cert.pem(w), "-no_nonce", "-reqout", "request")
 		args := []string{"ocsp", "-index", issuing.name + ".index", "-CA", issuing.pem(w), "-rsigner", c.signer.pem(w), "-rkey", "key-" + c.signer.key,
@@ -538,7 +630,7 @@ func TestOCSPAsOpenSSL(t *testing.T) {
 		if c.another {
 			held = other
 		}
-		theirs, ok := w.run(t, "ocsp", "-respin", "response", "-issuer", issuing.pem(w), "-cert", held.pem(w), "-no_nonce", "-CAfile", root.pem(w), "-verify_other", issuing.pem(w))
+		theirs, ok := w.at(t, late(c.late), "ocsp", "-respin", "response", "-issuer", issuing.pem(w), "-cert", held.pem(w), "-no_nonce", "-CAfile", root.pem(w), "-verify_other", issuing.pem(w))
 		want := "refused"
 		if ok && strings.Contains(theirs, "Response verify OK") {
 			for _, status := range []string{"good", "revoked", "unknown"} {
@@ -546,17 +638,23 @@ func TestOCSPAsOpenSSL(t *testing.T) {
 					want = status
 				}
 			}
+			if strings.Contains(theirs, "Status times invalid") {
+				want = "out of date"
+			}
 		}
 		b, err := os.ReadFile(w.path("response"))
 		if err != nil {
 			t.Fatal(err)
 		}
-		o, err := certs.ParseOCSP(b, w.parse(t, held), w.parse(t, issuing), time.Now())
+		o, err := certs.ParseOCSP(b, w.parse(t, held), w.parse(t, issuing), late(c.late))
 		got := "refused"
 		if err == nil {
 			got = map[certs.OCSPStatus]string{certs.Good: "good", certs.Revoked: "revoked", certs.Unknown: "unknown"}[o.Status]
 			if o.ThisUpdate.IsZero() || o.NextUpdate.Before(time.Now().AddDate(0, 0, 6)) {
 				t.Errorf("%s: from %v to %v", name, o.ThisUpdate, o.NextUpdate)
+			}
+			if _, fresh := o.Fresh(late(c.late)); !fresh {
+				got = "out of date"
 			}
 		}
 		if got != want {
