@@ -500,7 +500,7 @@ func TestThousandsOfKeysAreReadSideBySide(t *testing.T) {
 	for _, c := range g.calls {
 		total += c
 	}
-	if want := 4*n + 30; total > want {
+	if want := 4*n + 5*maxPipes + 10; total > want {
 		t.Errorf("%d calls, want at most %d: %v", total, want, g.calls)
 	}
 	t.Logf("%d keys in %d calls", n, total)
