@@ -21,6 +21,8 @@ var (
 		Severity: checks.Error,
 		Text:     "the certificate {thumbprint}, which HTTP.SYS on {server} has bound to {bound}, is not in the store of the machine",
 		Identity: []string{"thumbprint"},
+		// Mostly it is one certificate that both use.
+		ExplainedBy: []string{"pki/assigned-certificate:not-in-store", "pki/assigned-certificate:assigned-not-in-store"},
 	}
 	wireDiffers = &checks.Message{
 		Tag:      "wire-differs",

@@ -17,11 +17,17 @@ var (
 		Text:     "the configuration of IIS on {server} holds the hash {hash} of an earlier certificate at {path} (property 5506), by which the certificate on port 443 can be lost at any time",
 		Identity: []string{"path"},
 	}
-	lost = &checks.Message{
-		Tag:      "lost",
+	lostBefore = &checks.Message{
+		Tag:      "lost-before",
 		Severity: checks.Warning,
 		Text: "the certificate on port 443 of {server} was lost on {when} (event 15300), and the configuration of IIS still holds the hash {hash} of an earlier certificate at {path} (property 5506), " +
 			"by which it will be lost again",
+		Identity: []string{"path"},
+	}
+	lost = &checks.Message{
+		Tag:      "lost",
+		Severity: checks.Error,
+		Text:     "port 443 of {server} has no certificate{since}, and the configuration of IIS holds the hash {hash} of an earlier one at {path} (property 5506), by which certificates are lost",
 		Identity: []string{"path"},
 	}
 )
@@ -36,7 +42,7 @@ var _ = register(&checks.Check{
 	Phases:   checks.PostInstall,
 	After:    checks.Activation,
 	Needs:    []evidence.AnyKind{facts.HostWebServer, facts.Events},
-	Messages: []*checks.Message{staleProperty, lost},
+	Messages: []*checks.Message{staleProperty, lostBefore, lost},
 	Run: func(p *checks.Pass) error {
 		w, err := webServer(p)
 		if err != nil {
@@ -60,14 +66,18 @@ var _ = register(&checks.Check{
 		if err != nil {
 			p.Excuse(err, "the property alone tells that the certificate can be lost")
 		}
-		when := lastDeleted(log)
+		when, since := lastDeleted(log), ""
+		msg, cites := staleProperty, []evidence.Key{w.Config, w.HTTP}
+		bound := slices.ContainsFunc(w.TLS, func(b facts.TLSBinding) bool { return b.Port == webPort && b.Hash != "" })
+		if when != "" {
+			msg, since, cites = lostBefore, " since "+when+" (event 15300)", append(cites, facts.Events.Key(question))
+		}
+		// Without a binding in IIS there is nothing that HTTP.SYS would have a certificate for: iis/binding-443 speaks of that.
+		if wanted := slices.ContainsFunc(w.Sites, func(s facts.WebSite) bool { return len(httpsBindings(s)) > 0 }); wanted && !bound {
+			msg = lost
+		}
 		for _, s := range stale {
-			args := []checks.Arg{checks.A("server", p.Subject.Name), checks.A("hash", s.Hash), checks.A("path", s.Path), checks.A("when", when)}
-			if when != "" {
-				p.Report(lost, []evidence.Key{w.Config, facts.Events.Key(question)}, args...)
-				continue
-			}
-			p.Report(staleProperty, []evidence.Key{w.Config}, args...)
+			p.Report(msg, cites, checks.A("server", p.Subject.Name), checks.A("hash", s.Hash), checks.A("path", s.Path), checks.A("when", when), checks.A("since", since))
 		}
 		return nil
 	},

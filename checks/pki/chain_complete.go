@@ -22,7 +22,7 @@ var (
 	}
 	rootInCAStore = &checks.Message{
 		Tag:      "root-in-ca-store",
-		Severity: checks.Warning,
+		Severity: checks.Error,
 		Text:     "the root {root} of the certificate of {subject} on {endpoints} is among the intermediate CAs of {server} and not among its roots",
 		Identity: []string{"root"},
 	}

@@ -298,10 +298,10 @@ goto :eof
 rem :version NAME PATH reads the version of a program's file.
 :version
 call :state %2
-if not "%state%"=="absent" goto program
+if not "%state%"=="absent" goto measure
 >>"%manifest%" echo version=absent - %~2
 goto :eof
-:program
+:measure
 set "path2=%~2"
 set "path2=%path2:\=\\%"
 wmic datafile where "name='%path2%'" get Version /value <nul >"%out%\versions\%1.txt" 2>nul

@@ -178,7 +178,7 @@ func TestCollectorTakesWhatChecksAsk(t *testing.T) {
 	n := 0
 	for _, key := range asked {
 		f := fieldsOf(t, key.Query)
-		ok := true
+		var ok bool
 		switch key.Kind {
 		case facts.Registry.Name:
 			depth, err := strconv.Atoi(f[2])
@@ -219,5 +219,25 @@ func TestCollectorTakesNoSecrets(t *testing.T) {
 	}
 	if all.registry(`HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`, 0, []string{"DigitalProductId"}) {
 		t.Error("collect.cmd takes the product key")
+	}
+}
+
+// Each label of the batch file is there once, and each that is called or jumped to is there: cmd looks for it only when it gets there.
+func TestCollectorLabels(t *testing.T) {
+	t.Parallel()
+	labels := map[string]int{"eof": 1}
+	for _, m := range regexp.MustCompile(`(?m)^:(\w+)`).FindAllStringSubmatch(collectCommand, -1) {
+		if labels[m[1]]++; labels[m[1]] > 1 {
+			t.Errorf("the label %s is there twice", m[1])
+		}
+	}
+	used := regexp.MustCompile(`goto :?(\w+)|call :(\w+)`).FindAllStringSubmatch(collectCommand, -1)
+	for _, m := range used {
+		if labels[m[1]+m[2]] == 0 {
+			t.Errorf("there is no label %s", m[1]+m[2])
+		}
+	}
+	if len(used) < 50 {
+		t.Errorf("only %d jumps were found", len(used))
 	}
 }

@@ -198,7 +198,7 @@ func deriveWebServer(r *evidence.Reader, q ServerQuestion) (WebServer, error) {
 		if win.Version == Windows2003 {
 			read = ReadMetabase
 		}
-		if len(config.Content) >= maxWebConfig {
+		if max(config.Size, int64(len(config.Content))) > maxWebConfig { // what was read of it may be shorter for want of its secrets
 			err = fmt.Errorf("it is longer than %d KiB", maxWebConfig>>10)
 		} else {
 			w, err = read(config.Content)

@@ -137,6 +137,27 @@ func TestRegistryText(t *testing.T) {
 	}
 }
 
+// A text is read in the code page that its server speaks, unless it is of a kind that says so itself.
+func TestCodePages(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ page, bytes, want string }{
+		{"437", "d\x82marr\x82, \x81bertragung", "démarré, übertragung"},
+		{"850", "d\x82marr\x82, \x81bertragung, \x9d", "démarré, übertragung, Ø"},
+		{"1252", "d\xe9marr\xe9, \xfcbertragung, \x80", "démarré, übertragung, €"},
+		{"866", "\x91\xab\xe3\xa6\xa1\xa0", "Служба"},
+		{"", "d\xe9marr\xe9", "démarré"},
+		{"unknown", "d\xe9marr\xe9", "démarré"},
+		{"850", "démarré", "démarré"},
+		{"850", utf16LE("démarré"), "démarré"},
+		{"850", "\xFE\xFF\x00d\x00\xe9", "dé"},
+		{"850", "a\r\r\nb\r\nc\n", "a\nb\nc\n"},
+	} {
+		if got := decode([]byte(c.bytes), c.page); got != c.want {
+			t.Errorf("%q in %s is %q, want %q", c.bytes, c.page, got, c.want)
+		}
+	}
+}
+
 // What later lines say wins; what they delete is gone, with all below it.
 func TestRegistryDeletions(t *testing.T) {
 	t.Parallel()

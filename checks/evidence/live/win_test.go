@@ -74,6 +74,29 @@ func TestWhatIsNoSMB2(t *testing.T) {
 	}
 }
 
+// The account is one for LDAP and SMB, and so is the count of wrong tries that locks it out.
+func TestAPasswordThatLDAPRefusedIsNotTriedOverSMB(t *testing.T) {
+	t.Parallel()
+	p := newPKI(t)
+	d := &directory{tls: p.server(t, named("dc1.d")), diagnostic: "80090308: LdapErr: DSID-0C09042F, comment: AcceptSecurityContext error, data 52e, v2580\x00"}
+	var spoken atomic.Int32
+	smb := listen(t, func(c net.Conn) {
+		if readSMB(c) != nil {
+			spoken.Add(1)
+		}
+	})
+	g := newRig(t, t.Context(), p.options("dc1.d:389="+listen(t, d.handle), "*:445="+smb))
+	_, first := facts.Search.Get(g.reader(), find("dc1.d", "DC=a"))
+	_, then := facts.Registry.Get(g.reader(), aKey)
+	a, b := failure(t, first), failure(t, then)
+	if a.Reason != evidence.Denied || a.Detail != b.Detail || a.Root != b.Root {
+		t.Errorf("%v of %s over LDAP, %v of %s over SMB", a, a.Root, b, b.Root)
+	}
+	if n := spoken.Load(); n != 0 {
+		t.Errorf("SMB is spoken %d times", n)
+	}
+}
+
 func TestAServerThatRefusesConnectionsIsNotAsked(t *testing.T) {
 	t.Parallel()
 	g := newRig(t, t.Context(), Options{Scope: facts.Scope{LDAPUser: "reader@todorovic.adds"}, Password: "hunter2", Connect: []string{"*:445=" + closedPort(t)}})

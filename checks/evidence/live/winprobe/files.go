@@ -17,13 +17,13 @@ import (
 // maxFile is how much of a file is read.
 const maxFile = 1 << 20
 
-// File is win.file.
+// File is win.file, without the secrets of the file.
 func (c *Client) File(ctx context.Context, tr *env.Trace, r *evidence.Reader, q facts.FileQuestion) (facts.FileData, error) {
 	var out facts.FileData
 	err := c.withFile(ctx, tr, r, q, func(f io.ReaderAt, size int64) error {
 		out = facts.FileData{Exists: true, Size: size, Content: make([]byte, min(size, maxFile))}
 		n, err := f.ReadAt(out.Content, 0)
-		out.Content = out.Content[:n]
+		out.Content = facts.RedactFile(q.Path, out.Content[:n])
 		if errors.Is(err, io.EOF) { // it became shorter meanwhile
 			err = nil
 		}

@@ -214,8 +214,8 @@ func guard(fn func() error) (err error) {
 	return fn()
 }
 
-// maxPipes is how many pipes of one interface a server has open: as many as there are exchanges with one address at a time.
-const maxPipes = 4
+// maxPipes is how many pipes of one interface a server has open: as many as there are calls at a time.
+const maxPipes = 8
 
 // pool holds the pipes to one interface.
 type pool struct {
