@@ -39,7 +39,7 @@ var _ = register(&checks.Check{
 	Title:    "the update KB974571 is not in effect while OCS is not activated",
 	Scope:    checks.ScopeServer,
 	Phases:   checks.BothPhases,
-	Needs:    []evidence.AnyKind{facts.HostWindows, facts.HostOCS, facts.HostUpdates},
+	Needs:    []evidence.AnyKind{facts.HostWindows, facts.HostOCS, facts.HostUpdates, facts.Registry},
 	Messages: []*checks.Message{earlyPresent, earlyReplaced, earlyPending, earlyLeaving, earlyBuiltIn},
 	Run: func(p *checks.Pass) error {
 		h, err := readHost(p)
@@ -50,6 +50,15 @@ var _ = register(&checks.Check{
 			return checks.NotApplicable("OCS is activated")
 		case !affected(h.windows):
 			return checks.NotApplicable("the update is none for " + h.windows.Name())
+		}
+		if h.ocs.Installed {
+			service, err := facts.Registry.Get(p.Facts, facts.ServiceConfigQuestion(p.Subject.Name, facts.FrontEndService))
+			if err != nil {
+				return err
+			}
+			if !service.Exists {
+				return checks.NotApplicable("OCS on it is in a role without the service " + facts.FrontEndService)
+			}
 		}
 		u, effect := h.certificateDecoding()
 		var m *checks.Message

@@ -55,7 +55,7 @@ func ocsasnfix(p *checks.Pass) error {
 		return err
 	}
 	u, effect := h.certificateDecoding()
-	cites := append(append(h.cites(), h.ocs.Cite), s.cites...)
+	cites := append([]evidence.Key{h.updates.Cite}, s.cites...)
 	report := func(m *checks.Message, why string) {
 		p.Report(m, cites, append(h.args(p, u), checks.A("evidence", why), checks.A("licence", s.licence),
 			checks.A("removable", u.Removable() && effect == facts.EffectPresent))...)
@@ -89,7 +89,7 @@ func (s service) sinceUpdate(h host, u facts.Update, effect facts.Effect, report
 		if running || s.starts.Start.After(s.starts.Boot.NotAfter) {
 			return nil
 		}
-		return evidence.FailAt(evidence.NoTarget, "the Front-End has not run since the restart, so that nothing shows whether it comes up with "+h.windows.Name(), s.cites[0])
+		return evidence.FailAt(evidence.NoTarget, "the Front-End has not run since the restart, so that nothing shows whether it comes up with "+h.windows.Name(), s.cites[1])
 	}
 	at, start := u.At, s.starts.Start
 	switch {
@@ -104,7 +104,7 @@ func (s service) sinceUpdate(h host, u facts.Update, effect facts.Effect, report
 	case at == (facts.Moment{}):
 		return evidence.FailAt(evidence.NoTarget, "the server does not say when KB974571 was installed", h.updates.Cite)
 	}
-	return evidence.FailAt(evidence.NoTarget, "the event logs do not say whether the Front-End was started before or after KB974571 was installed", s.cites[0])
+	return evidence.FailAt(evidence.NoTarget, "the event logs do not say whether the Front-End was started before or after KB974571 was installed", s.cites[1])
 }
 
 // started is when the Front-End was started, and by what that is known.

@@ -24,7 +24,7 @@ var _ = register(&checks.Check{
 	Title:    "the feature Desktop Experience is installed on the OCS server",
 	Scope:    checks.ScopeServer,
 	Phases:   checks.BothPhases,
-	Needs:    []evidence.AnyKind{facts.HostWindows, facts.ServerPhase, facts.File},
+	Needs:    []evidence.AnyKind{facts.HostWindows, facts.HostOCS, facts.ServerPhase, facts.Registry, facts.File},
 	Messages: []*checks.Message{desktopMissingBefore, desktopMissing},
 	Run: func(p *checks.Pass) error {
 		w, err := facts.HostWindows.Get(p.Facts, server(p))

@@ -24,7 +24,7 @@ var _ = register(&checks.Check{
 	Title:    "the administration tools of Active Directory are installed on the OCS server",
 	Scope:    checks.ScopeServer,
 	Phases:   checks.BothPhases,
-	Needs:    []evidence.AnyKind{facts.HostWindows, facts.ServerPhase, facts.File},
+	Needs:    []evidence.AnyKind{facts.HostWindows, facts.HostOCS, facts.ServerPhase, facts.Registry, facts.File},
 	Messages: []*checks.Message{rsatMissingBefore, rsatMissing},
 	Run: func(p *checks.Pass) error {
 		return fileMarksFeature(p, `System32\dsa.msc`, "RSAT-ADDS", rsatMissingBefore, rsatMissing)
@@ -33,6 +33,9 @@ var _ = register(&checks.Check{
 
 // fileMarksFeature reports a feature as missing, by the phase, when a file that it brings is not there.
 func fileMarksFeature(p *checks.Pass, path, name string, before, after *checks.Message) error {
+	if err := forFrontEnds(p); err != nil {
+		return err
+	}
 	w, err := facts.HostWindows.Get(p.Facts, server(p))
 	if err != nil {
 		return err

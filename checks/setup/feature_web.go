@@ -17,9 +17,12 @@ var _ = register(&checks.Check{
 	Title:    "IIS with ASP.NET and Windows authentication is installed on the OCS server",
 	Scope:    checks.ScopeServer,
 	Phases:   checks.BothPhases,
-	Needs:    []evidence.AnyKind{facts.HostWindows, facts.Registry},
+	Needs:    []evidence.AnyKind{facts.HostWindows, facts.HostOCS, facts.Registry},
 	Messages: []*checks.Message{webMissing},
 	Run: func(p *checks.Pass) error {
+		if err := forFrontEnds(p); err != nil {
+			return err
+		}
 		w, err := facts.HostWindows.Get(p.Facts, server(p))
 		if err != nil {
 			return err

@@ -17,9 +17,12 @@ var _ = register(&checks.Check{
 	Title:    "the management tools of IIS and its compatibility with IIS 6 are installed on the OCS server",
 	Scope:    checks.ScopeServer,
 	Phases:   checks.BothPhases,
-	Needs:    []evidence.AnyKind{facts.HostWindows, facts.Registry},
+	Needs:    []evidence.AnyKind{facts.HostWindows, facts.HostOCS, facts.Registry},
 	Messages: []*checks.Message{webManagementMissing},
 	Run: func(p *checks.Pass) error {
+		if err := forFrontEnds(p); err != nil {
+			return err
+		}
 		w, err := facts.HostWindows.Get(p.Facts, server(p))
 		switch {
 		case err != nil:

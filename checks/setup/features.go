@@ -1,6 +1,7 @@
 package setup
 
 import (
+	"cmp"
 	"strings"
 
 	"ocsdoctor/checks"
@@ -15,6 +16,27 @@ type feature struct {
 	// component is its value below InetStp\Components; subcomponent the one of Windows Server 2003 below Oc Manager\Subcomponents, empty
 	// where that Windows needs nothing for it. Both are 1 when it is installed.
 	component, subcomponent string
+}
+
+// forFrontEnds is NotApplicable on a server on which OCS is in another role, such as Edge or Mediation, that needs none of the features: it
+// has no service for instant messages. Before setup nobody knows the role, and the server is taken for a front end to be.
+func forFrontEnds(p *checks.Pass) error {
+	var ocs facts.Product
+	var service facts.RegistryKey
+	var errs [2]error
+	evidence.Parallel(
+		func() { ocs, errs[0] = facts.HostOCS.Get(p.Facts, server(p)) },
+		func() {
+			service, errs[1] = facts.Registry.Get(p.Facts, facts.ServiceConfigQuestion(p.Subject.Name, facts.ConferencingServices[0]))
+		},
+	)
+	if err := cmp.Or(errs[:]...); err != nil {
+		return err
+	}
+	if ocs.Installed && !service.Exists {
+		return checks.NotApplicable("OCS on it is no front end")
+	}
+	return nil
 }
 
 // componentsQuestion asks for the parts of IIS that are installed.

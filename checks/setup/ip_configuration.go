@@ -48,6 +48,13 @@ type connection struct {
 }
 
 func ipConfiguration(p *checks.Pass) error {
+	edge, err := facts.Registry.Get(p.Facts, facts.ServiceConfigQuestion(p.Subject.Name, facts.EdgeServices[0]))
+	if err != nil {
+		return err
+	}
+	if edge.Exists {
+		return checks.NotApplicable("an Edge server stands outside of the domain, between two networks")
+	}
 	q := facts.RegistryQuestion{
 		Host: p.Subject.Name, Key: `HKLM\SYSTEM\CurrentControlSet\Services\Tcpip\Parameters\Interfaces`, Depth: 1,
 		Values: []string{"DhcpIPAddress", "DhcpNameServer", "DhcpSubnetMask", "EnableDHCP", "IPAddress", "NameServer", "RegistrationEnabled", "SubnetMask"},
@@ -55,7 +62,7 @@ func ipConfiguration(p *checks.Pass) error {
 	var k facts.RegistryKey
 	var known []string
 	var domain string
-	var err, knownErr error
+	var knownErr error
 	evidence.Parallel(func() { k, err = facts.Registry.Get(p.Facts, q) }, func() { domain, known, knownErr = domainResolvers(p) })
 	if err != nil {
 		return err
