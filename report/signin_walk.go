@@ -168,7 +168,7 @@ func (w *signInWalk) handshake() facts.Handshake {
 // certificate compares name and dates. Whether the root is trusted takes the chain, which the checks judge.
 func (w *signInWalk) certificate(h facts.Handshake) {
 	st := SignInStep{What: "verify the certificate", Asked: "is it for " + w.at.Host + ", in date, and from a trusted root", Outcome: StepOK, sees: seesCertificate}
-	ok := true
+	var ok bool
 	if st.answers, ok = certificateSays(h, w.at.Host, w.now); w.plain {
 		st.Asked, st.answers = "nothing", []string{"without TLS there is none"}
 	} else if !ok {
