@@ -147,7 +147,7 @@ func judgeSPN(p *checks.Pass, t target) error {
 	}
 	right := frontEndAccount(p, accounts)
 	p.Report(msg, cites, checks.A("server", p.Subject.Name), checks.A("spn", t.spn), checks.A("holders", facts.Few(names, ", ", 5)),
-		checks.A("wrong", wrong), checks.A("account", right), checks.A("right", mark(right != "")))
+		checks.A("wrong", wrong), checks.A("account", right), checks.A("right", mark(right != "")), checks.A("runs", mark(frontEndRunner(p, accounts) != "")))
 	return nil
 }
 
