@@ -13,7 +13,7 @@ import (
 	"ocsdoctor/checks/evidence/facts"
 )
 
-// rpcServer answers on a pipe: each call with what handle gives, in fragments of a size.
+// rpcServer answers on a pipe: each call with what handle gives, in fragments of a size; with a fault where that is nil.
 type rpcServer struct {
 	t        *testing.T
 	handle   func(op uint16, args []byte) []byte
@@ -51,6 +51,10 @@ func (s *rpcServer) serve(c net.Conn) {
 		}
 		answer := s.handle(binary.LittleEndian.Uint16(body[6:]), args)
 		args = nil
+		if answer == nil {
+			_, _ = c.Write(serverPDU(pduFault, flagFirst|flagLast, id, binary.LittleEndian.AppendUint32(make([]byte, 8), faultNoSuchCall)))
+			continue
+		}
 		for first := true; first || len(answer) > 0; first = false {
 			part := answer[:min(len(answer), s.fragment)]
 			answer = answer[len(part):]

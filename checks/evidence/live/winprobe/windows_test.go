@@ -130,6 +130,23 @@ func TestServicesInPages(t *testing.T) {
 	}
 }
 
+func TestServicesOfAServerThatDoesNotTellProcessIDs(t *testing.T) {
+	t.Parallel()
+	want := []facts.Service{{Name: "RtcSrv", DisplayName: "Front-End", State: facts.ServiceStopped, ExitCode: 1066, SpecificExitCode: 3286842403}}
+	s := fake(t, svcctl, func(op uint16, _ *reader) []byte {
+		switch op {
+		case opEnumServicesStatusExW:
+			return nil
+		case opEnumServicesStatusW:
+			return servicesPageAnswer(serviceBuffer(want, false), 1, 0, errorSuccess)
+		}
+		return make([]byte, 24)
+	})
+	if got, err := s.services(t.Context(), new(env.Trace)); err != nil || !slices.Equal(got, want) {
+		t.Errorf("%+v, %v", got, err)
+	}
+}
+
 func TestServicesThatMayNotBeListed(t *testing.T) {
 	t.Parallel()
 	s := fake(t, svcctl, func(uint16, *reader) []byte {
@@ -251,6 +268,8 @@ type registryServer struct {
 	root facts.RegistryKey
 	// denied is the key that may not be opened.
 	denied string
+	// simple tells that it does not know the call that gives several values.
+	simple bool
 
 	mu    sync.Mutex
 	calls map[uint16]int
@@ -364,6 +383,9 @@ func (g *registryServer) handle(op uint16, args *reader) []byte {
 		}
 		g.value(&w, args, v, code)
 	case opQueryValues:
+		if g.simple {
+			return nil
+		}
 		g.values(&w, args, k)
 	default:
 		g.t.Errorf("operation %d is no reading one", op)
@@ -504,6 +526,25 @@ func TestThousandsOfKeysAreReadSideBySide(t *testing.T) {
 		t.Errorf("%d calls, want at most %d: %v", total, want, g.calls)
 	}
 	t.Logf("%d keys in %d calls", n, total)
+}
+
+func TestValuesAreReadOneByOneWhereTheServerDoesNotGiveThemAtOnce(t *testing.T) {
+	t.Parallel()
+	long := []facts.RegistryValue{typed[3], typed[4]} // which takes more room than there is at once
+	for name, tc := range map[string]struct {
+		simple bool
+		values []facts.RegistryValue
+		calls  int // for all at once that are in vain
+	}{"an older server": {true, typed[1:4], 1}, "long values": {false, long, 2}} {
+		g, s := registry(t, key("A", nil, key("B", tc.values), key("C", tc.values)))
+		g.simple = tc.simple
+		names := []string{tc.values[0].Name, tc.values[1].Name}
+		got, err := (&walk{server: s, values: names}).read(t.Context(), new(env.Trace), opOpenLocalMachine, "A", 1)
+		want := key("", nil, key("B", tc.values[:2]), key("C", tc.values[:2]))
+		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); err != nil || diff != "" || g.calls[opQueryValues] != tc.calls {
+			t.Errorf("%s: %v, %d calls %s", name, err, g.calls[opQueryValues], diff)
+		}
+	}
 }
 
 func TestAKeyThatMayNotBeRead(t *testing.T) {

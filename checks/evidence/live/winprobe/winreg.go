@@ -3,6 +3,7 @@ package winprobe
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,7 +48,6 @@ const (
 	errorAccessDenied = 5
 	errorMoreData     = 234
 	errorNoMoreItems  = 259
-	errorCannotRead   = 1012
 	errorKeyDeleted   = 1018
 )
 
@@ -102,6 +102,8 @@ type walk struct {
 	keys, count, bytes, calls atomic.Int64
 	// stopped tells the others that one has failed.
 	stopped atomic.Bool
+	// oneByOne tells that the server does not give several values at once.
+	oneByOne atomic.Bool
 }
 
 // indexed is a sub-key with its place in the enumeration.
@@ -205,7 +207,7 @@ func (w *walk) sub(p *pipe, parent handle, name string, depth int) (out facts.Re
 	out = facts.RegistryKey{Name: name, Exists: true}
 	// Of thousands of keys, each call counts.
 	atOnce := false
-	if len(w.values) > 1 {
+	if len(w.values) > 1 && !w.oneByOne.Load() {
 		if out.Values, atOnce, err = w.valuesAtOnce(p, h); err != nil {
 			return out, false, err
 		}
@@ -409,8 +411,8 @@ func (w *walk) readValues(p *pipe, h handle) ([]facts.RegistryValue, error) {
 	}
 }
 
-// valuesAtOnce reads all values that are asked for in one call: BaseRegQueryMultipleValues (3.1.5.26). ok is false when one of them is not
-// there, or they take more room than is given: then they are asked for one by one.
+// valuesAtOnce reads all values that are asked for in one call: BaseRegQueryMultipleValues (3.1.5.26). ok is false when it does not give
+// them, most often because one of them is not there: then they are asked for one by one, which tells why.
 func (w *walk) valuesAtOnce(p *pipe, h handle) (out []facts.RegistryValue, ok bool, err error) {
 	var args writer
 	n := uint32(len(w.values))
@@ -434,7 +436,13 @@ func (w *walk) valuesAtOnce(p *pipe, h handle) (out []facts.RegistryValue, ok bo
 	args.u32(roomAtOnce)
 	args.b = append(args.b, make([]byte, roomAtOnce)...)
 	args.u32(roomAtOnce)
-	r, err := w.ask(p, opQueryValues, args.b)
+	w.calls.Add(1)
+	r, err := p.try(opQueryValues, args.b)
+	var f *fault
+	if errors.As(err, &f) {
+		w.oneByOne.Store(true)
+		return nil, false, nil
+	}
 	if err != nil {
 		return nil, false, err
 	}
@@ -443,10 +451,8 @@ func (w *walk) valuesAtOnce(p *pipe, h handle) (out []facts.RegistryValue, ok bo
 	switch {
 	case err != nil:
 		return nil, false, err
-	case code == errorFileNotFound, code == errorCannotRead, code == errorMoreData:
-		return nil, false, nil
 	case code != errorSuccess:
-		return nil, false, w.refused(code)
+		return nil, false, nil
 	case !readable:
 		return nil, false, p.malformed(winreg)
 	case w.count.Add(int64(len(out))) > maxValues:
