@@ -136,7 +136,7 @@ func (b *built) next(seen map[string]bool, scope facts.Scope) []pointer {
 func (a pointer) fetch(p *checks.Pass, scope facts.Scope, from evidence.Key) []*x509.Certificate {
 	a.cites = []evidence.Key{from}
 	var files [][]byte
-	ok := true
+	var ok bool
 	switch scheme, _, _ := strings.Cut(a.url, ":"); strings.ToLower(scheme) {
 	case "http":
 		var file []byte
