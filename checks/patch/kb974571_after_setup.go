@@ -39,7 +39,7 @@ var _ = register(&checks.Check{
 		}
 		cites := h.cites()
 		if h.windows.Version == facts.Windows2008R2 {
-			q := facts.FileQuestion{Host: p.Subject.Name, Path: h.windows.SystemRoot + `\System32\msasn1.dll`}
+			q := decoderQuestion(p, h.windows)
 			file, err := facts.FileVersion.Get(p.Facts, q)
 			if err != nil {
 				return err
@@ -54,9 +54,14 @@ var _ = register(&checks.Check{
 	},
 })
 
+// decoderQuestion asks for the file that KB974571 changes.
+func decoderQuestion(p *checks.Pass, w facts.Windows) facts.FileQuestion {
+	return facts.FileQuestion{Host: p.Subject.Name, Path: w.SystemRoot + `\System32\msasn1.dll`}
+}
+
 // decodesStrictly tells whether msasn1.dll of Windows Server 2008 R2 without a service pack has the fix, as when a later update brought it that
 // does not name this one. Files of the branch of hotfixes are numbered from 20000 on. The builds are not vouched for by Microsoft: they
-// clear, and never convict.
+// clear and warn, and never convict.
 func decodesStrictly(version string) bool {
 	const general, hotfixes, firstHotfix = 16415, 20518, 20000
 	rest, ok := strings.CutPrefix(version, "6.1.7600.")

@@ -27,6 +27,11 @@ var (
 		Severity: checks.Critical,
 		Text:     "{server} loses the update KB974571 at its next restart only, and OCS is not activated on it yet",
 	}
+	earlyFile = &checks.Message{
+		Tag:      "newer-file",
+		Severity: checks.Warning,
+		Text:     "{server} does not list the update KB974571, and has its msasn1.dll or a newer one ({version}); OCS is not activated on it yet",
+	}
 	earlyBuiltIn = &checks.Message{
 		Tag:      "effect-built-in",
 		Severity: checks.Warning,
@@ -39,8 +44,8 @@ var _ = register(&checks.Check{
 	Title:    "the update KB974571 is not in effect while OCS is not activated",
 	Scope:    checks.ScopeServer,
 	Phases:   checks.BothPhases,
-	Needs:    []evidence.AnyKind{facts.HostWindows, facts.HostOCS, facts.HostUpdates, facts.Registry},
-	Messages: []*checks.Message{earlyPresent, earlyReplaced, earlyPending, earlyLeaving, earlyBuiltIn},
+	Needs:    []evidence.AnyKind{facts.HostWindows, facts.HostOCS, facts.HostUpdates, facts.Registry, facts.FileVersion},
+	Messages: []*checks.Message{earlyPresent, earlyReplaced, earlyPending, earlyLeaving, earlyFile, earlyBuiltIn},
 	Run: func(p *checks.Pass) error {
 		h, err := readHost(p)
 		switch {
@@ -74,9 +79,27 @@ var _ = register(&checks.Check{
 		case effect == facts.EffectPresent:
 			m = earlyReplaced
 		default:
-			return nil
+			return decodesStrictlyAnyway(p, h)
 		}
 		p.Report(m, append(h.cites(), h.ocs.Cite), h.args(p, u)...)
 		return nil
 	},
 })
+
+// decodesStrictlyAnyway looks whether another update brought the file that KB974571 changes. The builds are not vouched for, so that it only warns;
+// and where the file cannot be looked at the list of updates decides alone.
+func decodesStrictlyAnyway(p *checks.Pass, h host) error {
+	if h.windows.Version != facts.Windows2008R2 {
+		return nil
+	}
+	q := decoderQuestion(p, h.windows)
+	file, err := facts.FileVersion.Get(p.Facts, q)
+	if err != nil {
+		p.Excuse(err, "the list of updates decides")
+		return nil
+	}
+	if decodesStrictly(file.Version) {
+		p.Report(earlyFile, append(h.cites(), facts.FileVersion.Key(q)), checks.A("server", p.Subject.Name), checks.A("version", file.Version))
+	}
+	return nil
+}
