@@ -46,10 +46,13 @@ func runsComponents(a facts.ServiceAccount) bool {
 	if len(a.Runs) == 0 {
 		return slices.Contains(a.Groups, componentGroup)
 	}
-	return slices.ContainsFunc(a.Runs, func(r facts.ServiceRun) bool { return !isFrontEnd(r) })
+	return slices.ContainsFunc(a.Runs, func(r facts.ServiceRun) bool { return !isFrontEnd(r) && !isAgent(r) })
 }
 
 func isFrontEnd(r facts.ServiceRun) bool { return strings.EqualFold(r.Service, facts.FrontEndService) }
+
+// isAgent tells the Monitoring Agent, which may run as either account and is worth no word beside what else that runs.
+func isAgent(r facts.ServiceRun) bool { return strings.EqualFold(r.Service, facts.MonitorService) }
 
 // services are what an account runs.
 func services(a facts.ServiceAccount) string {
@@ -59,6 +62,9 @@ func services(a facts.ServiceAccount) string {
 	}
 	if runsComponents(a) {
 		names = append(names, "the conferencing and application services")
+	}
+	if len(names) == 0 {
+		return "the Monitoring Agent"
 	}
 	return strings.Join(names, " and ")
 }

@@ -21,7 +21,7 @@ var (
 		Tag:         "client-port-silent",
 		Severity:    checks.Warning,
 		Text:        "{server} does not answer on {ports}, to which clients connect, although the service runs that listens there",
-		ExplainedBy: []string{"net/sip-port:no-answer"},
+		ExplainedBy: []string{"net/sip-port:no-answer", "host/firewall:no-rules"},
 	}
 	serverPortSilent = &checks.Message{
 		Tag:         "server-port-silent",
