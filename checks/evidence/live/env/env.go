@@ -32,14 +32,10 @@ const (
 const (
 	// dnsSlots is how many questions one resolver is asked at the same time.
 	dnsSlots = 16
-	// smbSlots is how many calls a server has at the same time over its one SMB session: reading a registry takes thousands of them,
-	// each of one round trip.
-	smbSlots = 8
 	// slots is how many exchanges of another protocol one address has at the same time.
 	slots = 4
-	// dnsPort is the port that makes an address a resolver, smbPort the one that makes it a file server.
+	// dnsPort is the port that makes an address a resolver.
 	dnsPort = 53
-	smbPort = 445
 )
 
 // Budgets are those of a run; tests shorten them.
@@ -195,11 +191,8 @@ func (e *Env) address(t Target) *address {
 	a, ok := e.addresses[key]
 	if !ok {
 		n := slots
-		switch {
-		case t.Endpoint.Port == dnsPort || t.Network == "udp":
+		if t.Endpoint.Port == dnsPort || t.Network == "udp" {
 			n = dnsSlots
-		case t.Endpoint.Port == smbPort:
-			n = smbSlots
 		}
 		a = &address{slots: make(chan struct{}, n), died: make(chan struct{})}
 		e.addresses[key] = a

@@ -214,8 +214,9 @@ func guard(fn func() error) (err error) {
 	return fn()
 }
 
-// maxPipes is how many pipes of one interface a server has open: as many as there are calls at a time.
-const maxPipes = 8
+// maxPipes is how many pipes of one interface a server has open: as many as there are exchanges with one address at a time. With 8,
+// some of Samba's were left without an answer.
+const maxPipes = 4
 
 // pool holds the pipes to one interface.
 type pool struct {
