@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"ocsdoctor/checks"
@@ -62,56 +63,61 @@ func TestASignInThroughEveryFault(t *testing.T) {
 		"sip-domain-missing":  "account/user-enabled:not-found",
 		"user-domain-unknown": "ad/sip-domain-defined:missing",
 	}
+	var mu sync.Mutex
 	stopped := map[int]bool{}
-	for _, f := range faults {
-		if f.Deployment == "todorovic-preinstall" {
-			continue // nobody signs in before setup
-		}
-		id, _, _ := strings.Cut(f.Root, ":")
-		if !slices.ContainsFunc(signinChecks(), func(c *checks.Check) bool { return c.ID == id }) && elsewhere[f.Name] == "" {
-			continue // not looked at in a sign-in
-		}
-		if strings.HasSuffix(f.Deployment, "-preinstall") {
-			continue // nobody signs in before setup
-		}
-		user := "sip:alice@todorovic.fr"
-		if len(f.CheckUsers) > 0 {
-			user = f.CheckUsers[0]
-		}
-		want := f.Root
-		if e := elsewhere[f.Name]; e != "" {
-			want = e
-		}
-		s, code := signinJSON(t, user, "--lab", f.Deployment+"+"+f.Name)
-		found := ""
-		if s.Root != nil {
-			found = s.Root.Check + ":" + s.Root.Tag
-		}
-		unknown := false
-		for i, st := range s.Steps {
-			stops := st.Outcome == report.StepStops
-			unknown = unknown || st.Outcome == report.StepUnknown
-			if st.N != i+1 || st.What == "" || (st.Outcome == report.StepNotTried) != (st.NotTried != "") || st.Outcome != report.StepNotTried && (st.Asked == "" || st.Answer == "") {
-				t.Errorf("%s: step %+v", f.Name, st)
+	t.Run("faults", func(t *testing.T) { // returns when all of them are done
+		for _, f := range faults {
+			if f.Deployment == "todorovic-preinstall" {
+				continue // nobody signs in before setup
 			}
-			if stops && s.StoppedAt == 0 || s.StoppedAt > 0 && st.N > s.StoppedAt && st.N < 10 && st.Outcome != report.StepNotTried {
-				t.Errorf("%s: the client stops at step %d, and step %d is %s", f.Name, s.StoppedAt, st.N, st.Outcome)
+			id, _, _ := strings.Cut(f.Root, ":")
+			if !slices.ContainsFunc(signinChecks(), func(c *checks.Check) bool { return c.ID == id }) && elsewhere[f.Name] == "" {
+				continue // not looked at in a sign-in
 			}
+			t.Run(f.Name, func(t *testing.T) {
+				t.Parallel()
+				user := "sip:alice@todorovic.fr"
+				if len(f.CheckUsers) > 0 {
+					user = f.CheckUsers[0]
+				}
+				want := f.Root
+				if e := elsewhere[f.Name]; e != "" {
+					want = e
+				}
+				s, code := signinJSON(t, user, "--lab", f.Deployment+"+"+f.Name)
+				found := ""
+				if s.Root != nil {
+					found = s.Root.Check + ":" + s.Root.Tag
+				}
+				unknown := false
+				for i, st := range s.Steps {
+					stops := st.Outcome == report.StepStops
+					unknown = unknown || st.Outcome == report.StepUnknown
+					if st.N != i+1 || st.What == "" || (st.Outcome == report.StepNotTried) != (st.NotTried != "") || st.Outcome != report.StepNotTried && (st.Asked == "" || st.Answer == "") {
+						t.Errorf("step %+v", st)
+					}
+					if stops && s.StoppedAt == 0 || s.StoppedAt > 0 && st.N > s.StoppedAt && st.N < 10 && st.Outcome != report.StepNotTried {
+						t.Errorf("the client stops at step %d, and step %d is %s", s.StoppedAt, st.N, st.Outcome)
+					}
+				}
+				mu.Lock()
+				stopped[s.StoppedAt] = true
+				mu.Unlock()
+				listed := slices.ContainsFunc(s.Also, func(r report.SignInRoot) bool { return r.Check+":"+r.Tag == want })
+				switch {
+				case s.StoppedAt > 0 || unknown:
+					if found != want || s.Reach == report.ReachNobody || code != 1 {
+						t.Errorf("exit %d, stopped at %d, root %q, reaches %s; want %s", code, s.StoppedAt, found, s.Reach, want)
+					}
+				case s.Root != nil || !listed || s.Reach != report.ReachNobody || s.UserSees != nil:
+					t.Errorf("the walk goes through, root %q, reaches %s, besides %+v; want %s", found, s.Reach, s.Also, want)
+				}
+				if s.Schema != "ocsdoctor.signin/1" || s.Profile == "" || s.URI != user || len(s.Steps) != 10 || s.Next == "" || strings.Contains(s.Next, "\n") {
+					t.Errorf("%s %s %q, %d steps, next %q", s.Schema, s.Profile, s.URI, len(s.Steps), s.Next)
+				}
+			})
 		}
-		stopped[s.StoppedAt] = true
-		listed := slices.ContainsFunc(s.Also, func(r report.SignInRoot) bool { return r.Check+":"+r.Tag == want })
-		switch {
-		case s.StoppedAt > 0 || unknown:
-			if found != want || s.Reach == report.ReachNobody || code != 1 {
-				t.Errorf("%s: exit %d, stopped at %d, root %q, reaches %s; want %s", f.Name, code, s.StoppedAt, found, s.Reach, want)
-			}
-		case s.Root != nil || !listed || s.Reach != report.ReachNobody || s.UserSees != nil:
-			t.Errorf("%s: the walk goes through, root %q, reaches %s, besides %+v; want %s", f.Name, found, s.Reach, s.Also, want)
-		}
-		if s.Schema != "ocsdoctor.signin/1" || s.Profile == "" || s.URI != user || len(s.Steps) != 10 || s.Next == "" || strings.Contains(s.Next, "\n") {
-			t.Errorf("%s: %s %s %q, %d steps, next %q", f.Name, s.Schema, s.Profile, s.URI, len(s.Steps), s.Next)
-		}
-	}
+	})
 	for _, n := range []int{0, 1, 2, 3, 4, 5, 6, 10} {
 		if !stopped[n] {
 			t.Errorf("no fault stops a sign-in at step %d", n)
