@@ -127,10 +127,10 @@ func TestAHealthyDeploymentIsQuiet(t *testing.T) {
 			t.Errorf("%s: exit %d, roots %v, missing %+v", name, code, roots(r), r.Missing)
 		}
 		// What an ordinary account may not see, what is asked before a certain step only, what takes an outside view, the CA, which
-		// lets nobody read its registry, and Communicator Web Access, which is not used.
+		// lets nobody read its registry, and Communicator Web Access and the Edge Server, which are not used.
 		skipped := []string{
 			"ad/replication-neighbors", "ad/schema-master-ready", "dns/federation-srv", "dns/split-views", "patch/kb974571-before-setup", "patch/services-stopped-for-update",
-			"pki/ca-san-policy", "pki/san-cwa",
+			"pki/ca-san-policy", "pki/edge-inside-name", "pki/edge-outside-name", "pki/san-cwa",
 		}
 		for _, res := range r.Results {
 			due := !strings.HasPrefix(res.Reason, "not due before setup") // what setup and activation bring about, where they are still to come
@@ -211,6 +211,26 @@ func TestEveryVariantIsQuiet(t *testing.T) {
 			notices := slices.DeleteFunc(noticesOf(r), func(n string) bool { return slices.Contains(usual, n) })
 			if !slices.Equal(notices, v.Notices) && len(notices)+len(v.Notices) > 0 {
 				t.Errorf("the notices are %v, want %v", notices, v.Notices)
+			}
+		})
+	}
+}
+
+// The certificates of an Edge Server are judged where it can be had from here. Where it cannot, that is said and held against nobody.
+func TestAnEdgeServerIsJudgedWhereItCanBeHad(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct{ variant, check, status, reason string }{
+		{"split-dns", "pki/edge-outside-name", "pass", ""},
+		{"edge-outside-filtered", "pki/edge-outside-name", "skip", "203.0.113.20:5061, where clients outside are led for sip.todorovic.fr, takes no connection from here"},
+		{"edge-outside-router", "pki/edge-outside-name", "skip", "what answers at 203.0.113.20:443, where clients outside are led for sip.todorovic.fr, speaks no SIP and has a certificate for router"},
+		{"edge-server", "pki/edge-inside-name", "pass", ""},
+		{"edge-server-filtered", "pki/edge-inside-name", "skip", "edge.todorovic.adds:5061 takes no connection from here"},
+	} {
+		t.Run(c.variant, func(t *testing.T) {
+			t.Parallel()
+			r, _ := scanJSON(t, "--lab", "todorovic+"+c.variant, "--only", c.check)
+			if len(r.Results) != 1 || r.Results[0].Status != c.status || !strings.Contains(r.Results[0].Reason, c.reason) {
+				t.Errorf("%+v; want %s: %s", r.Results, c.status, c.reason)
 			}
 		})
 	}
