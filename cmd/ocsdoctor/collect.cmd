@@ -93,6 +93,8 @@ for %%s in (RTCDATAPROXY RTCMEDIARELAY RTCMRAUTH RTCMEDSRV MSSQL$RTC SQLBrowser)
 for %%s in (W3SVC WAS IISADMIN MSMQ Winmgmt wmiApSrv RpcSs Netlogon W32Time MpsSvc SharedAccess RemoteRegistry) do call :key "%services%" %%s
 call :key "%services%" HTTP
 call :key "%services%" Tcpip Parameters
+call :instance "%software%"
+call :instance "HKLM\SOFTWARE\Wow6432Node\Microsoft"
 
 echo   services
 sc queryex type= service state= all bufsize= 250000 >"%out%\services.txt" 2>nul
@@ -163,6 +165,15 @@ set /a number+=1
 reg export "%key%" "%out%\registry\%number%.reg" >nul 2>nul
 set "code=%errorlevel%"
 call :noted registry registry\%number%.reg "%key%"
+goto :eof
+
+rem :instance PARENT takes where the instance RTC of SQL Server keeps its data.
+:instance
+reg query %1 >nul 2>nul
+if errorlevel 1 goto :eof
+call :key %1 "Microsoft SQL Server" "Instance Names"
+call :find "%~1\Microsoft SQL Server\Instance Names\SQL" RTC
+if defined found call :value "%~1\Microsoft SQL Server\%found%\Setup" SQLDataRoot
 goto :eof
 
 rem :listed PARENT KEY sets listed to yes, to no if the parent can be read and does not have the key, or to unknown.

@@ -21,6 +21,7 @@ type taken struct {
 	values           map[string]map[string]bool // single values by key; nil: all of the key's own
 	logs, files      map[string]bool
 	versions, owners map[string]bool // paths, and services whose programs are looked at
+	instances        map[string]bool // keys that name instances of SQL Server, of whose setup one value is taken
 }
 
 var (
@@ -32,7 +33,7 @@ var (
 
 // readCollector reads the calls of collect.cmd.
 func readCollector() taken {
-	t := taken{map[string]bool{}, map[string]map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}}
+	t := taken{map[string]bool{}, map[string]map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}, map[string]bool{}}
 	set := map[string]string{"SystemRoot": `C:\Windows`}
 	expand := func(s string) string {
 		for range 3 { // one stands in the value of another
@@ -89,6 +90,9 @@ func (t taken) take(what string, words []string) {
 		t.versions[last] = true
 	case "program":
 		t.owners[last] = true
+	case "instance":
+		t.keys[last+`\microsoft sql server\instance names`] = true
+		t.instances[last+`\microsoft sql server\instance names\sql`] = true
 	}
 }
 
@@ -158,8 +162,15 @@ func TestCollectorTakesWhatChecksAsk(t *testing.T) {
 		for key, rec := range recorded {
 			asked = append(asked, key)
 			var k facts.RegistryKey
-			if key.Kind == facts.Registry.Name && rec.Value != nil && json.Unmarshal(rec.Value, &k) == nil && all.owners[strings.ToLower(k.Name)] {
+			if key.Kind != facts.Registry.Name || rec.Value == nil || json.Unmarshal(rec.Value, &k) != nil {
+				continue
+			}
+			if all.owners[strings.ToLower(k.Name)] {
 				programs[strings.ToLower(k.Text("ImagePath"))] = true
+			}
+			if path := strings.ToLower(fieldsOf(t, key.Query)[1]); all.instances[path] && k.Exists {
+				setup := strings.TrimSuffix(path, `instance names\sql`) + strings.ToLower(k.Text("RTC")) + `\setup`
+				all.values[setup] = map[string]bool{"sqldataroot": true}
 			}
 		}
 	}
