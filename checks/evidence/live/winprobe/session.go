@@ -237,7 +237,9 @@ type pipe struct {
 	cancel context.CancelFunc
 	// hives are the handles of the registry's roots.
 	hives map[uint16]handle
-	lost  bool
+	// left is how many sub-keys of the registry are still open.
+	left int
+	lost bool
 }
 
 // with runs fn with a pipe to an interface, which is idle or is opened. fn's context is that of pipe.ctx.

@@ -64,7 +64,8 @@ const (
 	fewSubKeys    = 16       // that are read over one pipe
 	maxKeyPath    = 1024     // of a question
 	maxQueryNames = 64
-	roomAtOnce    = 256 // for all the values that are asked for at once: each way, all of it is sent
+	maxLeft       = 1000 // sub-keys that a pipe has open; Samba takes 2048
+	roomAtOnce    = 256  // for all the values that are asked for at once: each way, all of it is sent
 )
 
 // hiveOpens are the operations that open the roots.
@@ -227,7 +228,7 @@ func (w *walk) sub(p *pipe, parent handle, name string, depth int) (out facts.Re
 			out.Keys = append(out.Keys, b.key)
 		}
 	}
-	return out, true, w.close(p, h)
+	return out, true, w.leave(p, h)
 }
 
 // ask is a call, counted.
@@ -305,6 +306,16 @@ func (w *walk) openKey(p *pipe, parent handle, path string) (h handle, exists bo
 		return h, false, w.refused(code)
 	}
 	return h, true, nil
+}
+
+// leave is done with a sub-key. The server closes what a pipe has open when the pipe is closed, so that of thousands of keys no call is spent on
+// closing each; past maxLeft they are closed one by one, since servers bound what a pipe may have open.
+func (w *walk) leave(p *pipe, h handle) error {
+	if p.left < maxLeft {
+		p.left++
+		return nil
+	}
+	return w.close(p, h)
 }
 
 // close is BaseRegCloseKey (3.1.5.6).
