@@ -438,3 +438,39 @@ func TestNTLMWhereThereIsNoTicket(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// The certificate that counts is that of the connection on which the password is proved, not that of the handshake before it.
+func TestTheAccountIsNotShownToWhoeverComesBetween(t *testing.T) {
+	t.Parallel()
+	r := &registrar{t: t, version: 4}
+	good, bad := keyPair(t, ecKey(t), named("ocs.d"), nil), keyPair(t, ecKey(t), named("another.d"), nil)
+	var connections atomic.Int64
+	config := &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+		if connections.Add(1) < 3 { // the handshake, and the REGISTER without credentials
+			return &good, nil
+		}
+		return &bad, nil
+	}}
+	addr := serveTLS(t, config, func(c *tls.Conn) { requests(c, r.conversation()) })
+	_, err := facts.SignIn.Get(account(t, secret, "ocs.d:5061="+addr).reader(), question)
+	if f := failure(t, err); f.Reason != evidence.NoTarget || !strings.Contains(f.Detail, "whose certificate is not for that name") {
+		t.Errorf("%+v", f)
+	}
+	if r.proofs.Load() != 0 || connections.Load() != 3 {
+		t.Errorf("%d proofs over %d connections", r.proofs.Load(), connections.Load())
+	}
+}
+
+// A redirect with a wrong signature is of someone who does not know the account.
+func TestARedirectWithAWrongSignature(t *testing.T) {
+	t.Parallel()
+	r := &registrar{answer: "301 Redirect request to Home Server\r\nContact: <sip:ocs2.d;transport=tls>", sign: func(s string) string { return strings.Repeat("0", len(s)) }}
+	home := &registrar{}
+	s, err := facts.SignIn.Get(account(t, secret, "ocs.d:5061="+r.start(t, "ocs.d"), "ocs2.d:5061="+home.start(t, "ocs2.d")).reader(), question)
+	if err != nil || s.SignedIn || len(s.Hops) != 1 || s.Last().Signature != facts.SignatureWrong || !strings.HasPrefix(s.Problem, "the signature of the answer is wrong") {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if home.proofs.Load() != 0 {
+		t.Error("the password is proved to the next one")
+	}
+}
