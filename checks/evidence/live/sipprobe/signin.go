@@ -1,6 +1,7 @@
 package sipprobe
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
@@ -208,14 +209,14 @@ func (v *visit) presentable() (func(chain []facts.Certificate) error, error) {
 		return nil, err
 	}
 	var known *facts.AnchorList
-	if len(v.result.Hops) > 0 { // whether the first server is trusted was judged before
-		switch list, err := facts.Anchors.Get(v.r, evidence.None{}); {
-		case err == nil:
-			known = &list
-		case !evidence.Excusable(err): // else nothing is known to trust, as of the first server
-			return nil, err
-		}
+	isFirst := len(v.result.Hops) == 0
+	switch list, err := facts.Anchors.Get(v.r, evidence.None{}); {
+	case err == nil:
+		known = &list
+	case !isFirst && !evidence.Excusable(err): // else nothing is known to trust
+		return nil, err
 	}
+	judged, _ := h.Leaf()
 	judge := func(chain []facts.Certificate) error {
 		notShown := func(why string) error {
 			return evidence.FailAt(evidence.NoTarget, "the test account is not shown to "+v.at.String()+", whose certificate "+why, facts.TLSHandshake.Key(v.at))
@@ -225,6 +226,7 @@ func (v *visit) presentable() (func(chain []facts.Certificate) error, error) {
 		switch {
 		case !ok || !leaf.Carries(v.at.Host) || now.Before(leaf.NotBefore) || now.After(leaf.NotAfter):
 			return notShown("is not for that name, or not in date")
+		case isFirst && bytes.Equal(leaf.DER, judged.DER): // whether it is trusted was judged before
 		case known != nil && !trusted(chain, *known):
 			return notShown("leads to no trusted root")
 		}
