@@ -269,7 +269,7 @@ for /f "usebackq eol=| delims=" %%l in ("%work%") do set "line=%%l" & call :cut
 set "code=1"
 if not exist "%target%" goto configured
 rem Rather none than one with a password in it.
-"%system%\find.exe" /i " password=" <"%target%" >nul 2>nul
+"%system%\find.exe" /i "password=" <"%target%" >nul 2>nul
 if errorlevel 1 set "code=0"
 if "%code%"=="1" del "%target%"
 :configured

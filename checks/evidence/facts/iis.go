@@ -236,6 +236,8 @@ const (
 	maxWebConfig = 1 << 20
 	// maxXMLDepth bounds how deep the elements of a configuration nest; that of IIS has about ten levels.
 	maxXMLDepth = 64
+	// maxWebPath bounds the path of a directory or node, whose every part is looked up: a longer one is none that is asked about.
+	maxWebPath = 512
 )
 
 // element is an element of a configuration: its names in lower case, from the outermost on, and its attributes by lower-case name.
@@ -365,6 +367,9 @@ func is(b *bool, byDefault bool) bool {
 
 // inForce is what holds at a path, "Default Web Site/Abs/Int": the nearest place that says something has the word, for each setting.
 func (c *configReader) inForce(path string) authentication {
+	if len(path) > 2*maxWebPath { // with the name of a site that is none
+		return c.places[""]
+	}
 	path = strings.Trim(strings.ToLower(path), "/")
 	var a authentication
 	for {
@@ -396,7 +401,7 @@ func (c *configReader) enter(e element) {
 	case e.under("site", "application"):
 		c.application, c.pool = a["path"], a["applicationpool"]
 	case e.under("site", "application", "virtualdirectory"):
-		if site := c.site(); site != nil {
+		if site := c.site(); site != nil && len(c.application)+len(a["path"]) < maxWebPath {
 			path := "/" + strings.Trim(strings.TrimSuffix(c.application, "/")+"/"+strings.TrimPrefix(a["path"], "/"), "/")
 			site.Directories = append(site.Directories, WebDirectory{Path: path, Pool: c.pool, Physical: a["physicalpath"]})
 		}
@@ -499,7 +504,7 @@ func ReadMetabase(content []byte) (WebServer, error) {
 	err := walkXML(plainText(content), func(e element) {
 		a := e.attributes
 		location := strings.Trim(strings.ToLower(a["location"]), "/")
-		if len(e.path) < 2 || location == "" {
+		if len(e.path) < 2 || location == "" || len(location) > maxWebPath {
 			return
 		}
 		nodes[location] = node{a["authflags"], a["apppoolid"]}

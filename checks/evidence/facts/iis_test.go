@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -259,6 +260,28 @@ func TestLabWebConfig(t *testing.T) {
 	}
 	if p, _ := w.Pool("lsgroupexpapppool"); p.Identity != `TODOROVIC\RTCComponentService` {
 		t.Errorf("%+v", p)
+	}
+}
+
+// A path of a hundred thousand parts, or one that a thousand directories share, costs no more than any other text of its length.
+func TestWebConfigOfLongPaths(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("a/", 200_000)
+	directories := strings.Repeat(`<virtualDirectory path="/"/>`, 10_000)
+	for name, c := range map[string]struct {
+		read func([]byte) (facts.WebServer, error)
+		text string
+	}{
+		"directories": {facts.ReadWebConfig, `<sites><site name="s"><application path="/` + long + `">` + directories + `</application></site></sites>`},
+		"a site":      {facts.ReadWebConfig, `<sites><site name="` + long + `"><application path="/">` + directories + `</application></site></sites>`},
+		"a node": {facts.ReadMetabase, `<configuration><IIsWebServer Location="/LM/W3SVC/1"/>` +
+			strings.Repeat(`<IIsWebVirtualDir Location="/LM/W3SVC/1/ROOT/`+long+`"/>`, 2) + `</configuration>`},
+	} {
+		start := time.Now()
+		w, err := c.read([]byte(c.text))
+		if took := time.Since(start); err != nil || len(w.Sites) != 1 || took > 5*time.Second {
+			t.Errorf("%s: %d sites, %v, after %s", name, len(w.Sites), err, took)
+		}
 	}
 }
 

@@ -15,8 +15,9 @@ var (
 	// directory, WAMUserPass, UNCPassword, sessionKey of the provider that encrypts them, machine keys, a connection string. The
 	// value may break off at the end of what was read.
 	secretAttribute = regexp.MustCompile(`(?is)([\w.:-]*(?:password|pwd|userpass|secret|sessionkey|validationkey|decryptionkey|connectionstring)[\w.:-]*\s*=\s*)("[^"]*(?:"|$)|'[^']*(?:'|$))`)
-	// secretSetting is such a thing as the value of a setting: <add key="Password" value="..." />.
+	// secretSetting is such a thing as the value of a setting, <add key="Password" value="..." />, and settingSecret one whose value comes first.
 	secretSetting = regexp.MustCompile(`(?is)((?:key|name)\s*=\s*["'][^"'<>]*(?:password|pwd|secret)[^"'<>]*["'][^<>]*?\svalue\s*=\s*)("[^"]*(?:"|$)|'[^']*(?:'|$))`)
+	settingSecret = regexp.MustCompile(`(?is)(\svalue\s*=\s*)("[^"]*"|'[^']*')([^<>]*\s(?:key|name)\s*=\s*["'][^"'<>]*(?:password|pwd|secret))`)
 	// securedValue is the value of a property that a metabase marks as secured, whatever its name; the mark may stand on either side.
 	securedBefore = regexp.MustCompile(`(?is)(\svalue\s*=\s*)("[^"]*(?:"|$)|'[^']*(?:'|$))([^<>]*\battributes\s*=\s*["'][^"']*\bsecure\b)`)
 	securedAfter  = regexp.MustCompile(`(?is)(\battributes\s*=\s*["'][^"']*\bsecure\b[^<>]*?\svalue\s*=\s*)("[^"]*(?:"|$)|'[^']*(?:'|$))`)
@@ -38,7 +39,9 @@ func RedactFile(name string, content []byte) []byte {
 		for _, secret := range []*regexp.Regexp{secretAttribute, secretSetting, securedAfter} {
 			content = secret.ReplaceAll(content, []byte(`${1}"`+Removed+`"`))
 		}
-		content = securedBefore.ReplaceAll(content, []byte(`${1}"`+Removed+`"${3}`))
+		for _, secret := range []*regexp.Regexp{settingSecret, securedBefore} {
+			content = secret.ReplaceAll(content, []byte(`${1}"`+Removed+`"${3}`))
+		}
 		return encrypted.ReplaceAllFunc(content, func(found []byte) []byte {
 			if last := found[len(found)-1]; last == '"' || last == '\'' { // it breaks off; the quote ends the attribute
 				return append([]byte(Removed), last)

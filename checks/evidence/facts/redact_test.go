@@ -35,6 +35,7 @@ func TestRedactFile(t *testing.T) {
 		"machine key":                  {config, `<machineKey validationKey="TopSecret" decryptionKey="TopSecret" />`, `<machineKey validationKey="(removed)" decryptionKey="(removed)" />`},
 		"connection string":            {`C:\inetpub\web.config`, `<add name="x" connectionString="Server=.;Pwd=TopSecret"/>`, `<add name="x" connectionString="(removed)"/>`},
 		"setting":                      {config, `<add key="SvcPassword" value="TopSecret"/><add key="Color" value="red"/>`, `<add key="SvcPassword" value="(removed)"/><add key="Color" value="red"/>`},
+		"setting, the value first":     {config, `<add value='TopSecret' key="SvcPassword"/><add value="red" key="Color"/>`, `<add value="(removed)" key="SvcPassword"/><add value="red" key="Color"/>`},
 		"encrypted elsewhere":          {config, `<p other="[enc:X:TopSecret:enc]" next="kept"/>`, `<p other="(removed)" next="kept"/>`},
 		"encrypted, breaking off":      {config, `<p other="[enc:X:TopSecret" next="kept"/>`, `<p other="(removed)" next="kept"/>`},
 		"in a comment":                 {config, `<!-- password="TopSecret" -->`, `<!-- password="(removed)" -->`},

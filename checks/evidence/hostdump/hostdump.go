@@ -44,9 +44,10 @@ type Dump struct {
 	manifest *manifest
 	files    map[string][]byte
 
-	registry map[*entry]func() (*regKey, error)
+	// Each file is read once, however many lines of the manifest name it: by lower-case name.
+	registry map[string]func() (*regKey, error)
 	services func() (facts.ServiceList, error)
-	events   map[*entry]func() (facts.EventList, error)
+	events   map[string]func() (facts.EventList, error)
 }
 
 // Open reads a folder or a ZIP file of one. The error says what is wrong with it, and in which file.
@@ -115,7 +116,7 @@ func read(name string, from fs.FS) (*Dump, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &Dump{Name: name, files: map[string][]byte{}, registry: map[*entry]func() (*regKey, error){}, events: map[*entry]func() (facts.EventList, error){}}
+	d := &Dump{Name: name, files: map[string][]byte{}, registry: map[string]func() (*regKey, error){}, events: map[string]func() (facts.EventList, error){}}
 	for file, b := range files {
 		if inside, ok := strings.CutPrefix(file, top); ok {
 			d.files[inside] = b
@@ -135,14 +136,15 @@ func read(name string, from fs.FS) (*Dump, error) {
 	}
 	d.manifest, d.Server, d.At = m, m.server(), m.at
 	for _, e := range m.entries {
-		b, page := d.files[strings.ToLower(e.file)], m.codePage
+		file := strings.ToLower(e.file)
+		b, page := d.files[file], m.codePage
 		switch e.kind {
 		case "registry":
-			d.registry[e] = sync.OnceValues(func() (*regKey, error) { return parseReg(decode(b, page), page) })
+			d.registry[file] = sync.OnceValues(func() (*regKey, error) { return parseReg(decode(b, page), page) })
 		case "services":
 			d.services = sync.OnceValues(func() (facts.ServiceList, error) { return parseServices(decode(b, page)) })
 		case "events":
-			d.events[e] = sync.OnceValues(func() (facts.EventList, error) { return parseEvents(b, page) })
+			d.events[file] = sync.OnceValues(func() (facts.EventList, error) { return parseEvents(b, page) })
 		}
 	}
 	return d, nil
@@ -411,7 +413,7 @@ func (d *Dump) exported(path []string, depth int, names map[string]bool) (facts.
 			err = why
 			continue
 		}
-		tree, why := d.registry[e]()
+		tree, why := d.registry[strings.ToLower(e.file)]()
 		if why != nil {
 			err = d.unreadable(e, why)
 			continue
@@ -455,7 +457,7 @@ func (d *Dump) eventList(log string) (facts.EventList, error) {
 	if err := d.usable(e); err != nil {
 		return facts.EventList{}, err
 	}
-	l, err := d.events[e]()
+	l, err := d.events[strings.ToLower(e.file)]()
 	if err != nil {
 		return facts.EventList{}, d.unreadable(e, err)
 	}

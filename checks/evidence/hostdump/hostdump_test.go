@@ -12,6 +12,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/fstest"
 	"time"
 	"unicode/utf16"
 
@@ -134,6 +135,18 @@ func TestRegistryText(t *testing.T) {
 		if d := cmp.Diff(want, k); d != "" {
 			t.Errorf("%s (-want +got):\n%s", name, d)
 		}
+	}
+}
+
+// However many lines of a manifest name a file, it is read once.
+func TestManyLinesOfOneFile(t *testing.T) {
+	t.Parallel()
+	d, err := read("x", fstest.MapFS{
+		"manifest.txt": {Data: []byte(whoami + "registry=0 r.reg HKLM\\SOFTWARE\r\nregistry=0 R.REG HKLM\\SOFTWARE\\Microsoft\r\nregistry=0 r.reg HKLM\\SYSTEM\r\n")},
+		"r.reg":        {Data: []byte(someRegistry)},
+	})
+	if err != nil || len(d.registry) != 1 {
+		t.Errorf("%d readings, %v", len(d.registry), err)
 	}
 }
 

@@ -438,3 +438,64 @@ func TestNTLMWhereThereIsNoTicket(t *testing.T) {
 		t.Errorf("%+v", f)
 	}
 }
+
+// The certificate that counts is that of the connection on which the password is proved, not that of the handshake before it. Another one
+// of the same name, as each front end of a pool may have, has to be trusted where anything is.
+func TestTheAccountIsNotShownToWhoeverComesBetween(t *testing.T) {
+	t.Parallel()
+	root := keyPair(t, ecKey(t), x509.Certificate{Subject: pkix.Name{CommonName: "root"}, IsCA: true, BasicConstraintsValid: true, KeyUsage: x509.KeyUsageCertSign}, nil)
+	for name, c := range map[string]struct {
+		then    tls.Certificate
+		roots   [][]byte
+		problem string
+	}{
+		"of another name":          {keyPair(t, ecKey(t), named("another.d"), nil), nil, "whose certificate is not for that name"},
+		"of the name, a stranger":  {keyPair(t, ecKey(t), named("ocs.d"), nil), root.Certificate, "whose certificate leads to no trusted root"},
+		"of the name, trusted":     {keyPair(t, ecKey(t), named("ocs.d"), &root), root.Certificate, ""},
+		"of the name, trust in no": {keyPair(t, ecKey(t), named("ocs.d"), nil), nil, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := &registrar{t: t, version: 4}
+			first := keyPair(t, ecKey(t), named("ocs.d"), &root)
+			var connections atomic.Int64
+			config := &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) {
+				if connections.Add(1) < 3 { // the handshake, and the REGISTER without credentials
+					return &first, nil
+				}
+				return &c.then, nil
+			}}
+			addr := serveTLS(t, config, func(c *tls.Conn) { requests(c, r.conversation()) })
+			g := newRig(t, t.Context(), Options{Connect: []string{"ocs.d:5061=" + addr}, SIPPassword: secret, Scope: facts.Scope{
+				UserAgent: "x", SIPUser: `TODOROVIC\test`, RootsGiven: c.roots != nil, Roots: c.roots,
+			}}).patient()
+			s, err := facts.SignIn.Get(g.reader(), question)
+			if c.problem == "" {
+				if err != nil || !s.SignedIn || r.proofs.Load() != 1 {
+					t.Errorf("%+v, %v, %d proofs", s, err, r.proofs.Load())
+				}
+				return
+			}
+			if f := failure(t, err); f.Reason != evidence.NoTarget || !strings.Contains(f.Detail, c.problem) {
+				t.Errorf("%+v", f)
+			}
+			if r.proofs.Load() != 0 || connections.Load() != 3 {
+				t.Errorf("%d proofs over %d connections", r.proofs.Load(), connections.Load())
+			}
+		})
+	}
+}
+
+// A redirect with a wrong signature is of someone who does not know the account.
+func TestARedirectWithAWrongSignature(t *testing.T) {
+	t.Parallel()
+	r := &registrar{answer: "301 Redirect request to Home Server\r\nContact: <sip:ocs2.d;transport=tls>", sign: func(s string) string { return strings.Repeat("0", len(s)) }}
+	home := &registrar{}
+	s, err := facts.SignIn.Get(account(t, secret, "ocs.d:5061="+r.start(t, "ocs.d"), "ocs2.d:5061="+home.start(t, "ocs2.d")).reader(), question)
+	if err != nil || s.SignedIn || len(s.Hops) != 1 || s.Last().Signature != facts.SignatureWrong || !strings.HasPrefix(s.Problem, "the signature of the answer is wrong") {
+		t.Errorf("%+v, %v", s, err)
+	}
+	if home.proofs.Load() != 0 {
+		t.Error("the password is proved to the next one")
+	}
+}

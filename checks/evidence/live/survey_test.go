@@ -200,6 +200,21 @@ func TestSurveyOfAServerThatFallsSilent(t *testing.T) {
 	if took := time.Since(start); took > 5*budget {
 		t.Errorf("it took %v", took)
 	}
+	// One that falls silent in the middle of each answer is not asked for one suite after the other.
+	s, err = survey(t, listen(t, func(c net.Conn) {
+		b := make([]byte, 4096)
+		n, _ := c.Read(b)
+		if n < 46 || b[0] != 22 || binary.BigEndian.Uint16(b[9:]) < 0x0301 {
+			return
+		}
+		whole := flight(0x0301, binary.BigEndian.Uint16(b[46:])) // the first of its suites
+		whole[4] -= 4                                            // without the end of the server's turn
+		_, _ = c.Write(whole[:len(whole)-4])
+		silent(c)
+	}))
+	if err != nil || !slices.Equal(s.Versions, []string{"TLS 1.0"}) || len(s.Suites) < 2 || !slices.Contains(s.Unanswered, "suites") {
+		t.Errorf("of one that stops half-way: %+v, %v", s, err)
+	}
 	_, err = survey(t, listen(t, silent))
 	if f := failure(t, err); f.Reason != evidence.Timeout || f.Root.Kind != "net.address" {
 		t.Errorf("of one that says nothing: %+v", f)

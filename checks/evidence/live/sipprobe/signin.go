@@ -1,6 +1,7 @@
 package sipprobe
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
@@ -36,8 +37,9 @@ type Client struct {
 func New(e *env.Env) *Client { return &Client{env: e} }
 
 // SignIn is sip.sign-in. The password is proved once in a run, whatever comes of it: a second wrong one might lock the account. Only a server
-// that took it may send the account on to another, where it is proved again. Over TLS it is proved only to a server whose certificate is for
-// the name that was asked, and in date; and whoever is sent on to has to be trusted by the anchors that are known.
+// that took it, or that did not ask for it, may send the account on to another, where it is proved again. Over TLS it is proved only to a
+// server whose certificate, on the very connection on which it is proved, is for the name that was asked, and in date; and whoever is sent on
+// to has to be trusted by the anchors that are known.
 func (c *Client) SignIn(ctx context.Context, tr *env.Trace, r *evidence.Reader, q facts.SignInQuestion) (facts.SignInResult, error) {
 	if c.env.Scope().SIPUser == "" {
 		return facts.SignInResult{}, evidence.Fail(evidence.NotConfigured, "no test account was given (--sip-user)")
@@ -127,7 +129,8 @@ func (v *visit) signIn() (facts.SIPAnswer, error) {
 		v.result.SignedIn = first.Status == 200
 		return first, nil
 	}
-	if err := v.presentable(); err != nil {
+	presentable, err := v.presentable()
+	if err != nil {
 		return first, err
 	}
 	mechanism, err := v.choose(first)
@@ -136,6 +139,9 @@ func (v *visit) signIn() (facts.SIPAnswer, error) {
 	}
 	var answer facts.SIPAnswer
 	err = talk(v.ctx, v.client.env, v.tr, v.r, v.at, v.tcp, func(c *conversation) error {
+		if err := presentable(c.peer); err != nil { // which need not be who shook hands before
+			return err
+		}
 		d := newDialog(v.uri)
 		a, s, err := mechanism(c, d)
 		if err != nil {
@@ -145,6 +151,9 @@ func (v *visit) signIn() (facts.SIPAnswer, error) {
 		v.hear(a)
 		if s != nil {
 			v.hop.Signature = s.judge(a)
+			if a.Redirects() && v.hop.Signature == facts.SignatureWrong {
+				v.result.Problem = wrongSignature
+			}
 			v.settle(c, d, a, s)
 		}
 		return nil
@@ -161,6 +170,9 @@ func (v *visit) hear(a facts.SIPAnswer) {
 	}
 }
 
+// wrongSignature is the problem of an answer that someone else signed: it signs nobody in, and sends the account nowhere.
+const wrongSignature = "the signature of the answer is wrong: it is not of the server to which the account was shown"
+
 // settle decides whether the account is signed in, and signs it out again.
 func (v *visit) settle(c *conversation, d *dialog, a facts.SIPAnswer, s *association) {
 	if a.Status != 200 {
@@ -169,7 +181,7 @@ func (v *visit) settle(c *conversation, d *dialog, a facts.SIPAnswer, s *associa
 	v.result.Expires, _ = strconv.Atoi(a.Header("Expires"))
 	switch v.hop.Signature {
 	case facts.SignatureWrong:
-		v.result.Problem = "the signature of the answer is wrong: it is not of the server to which the account was shown"
+		v.result.Problem = wrongSignature
 	case facts.SignatureMissing:
 		v.result.Problem = "the answer is not signed, as that of a server that knows the account is"
 	default:
@@ -186,43 +198,47 @@ func (v *visit) settle(c *conversation, d *dialog, a facts.SIPAnswer, s *associa
 	}
 }
 
-// presentable tells whether the server's certificate is one to which a client shows an account.
-func (v *visit) presentable() error {
+// presentable tells whether the server's certificate is one to which a client shows an account: that of its TLS handshake now, and with the
+// function that it returns, that of another connection.
+func (v *visit) presentable() (func(chain []facts.Certificate) error, error) {
 	if v.tcp {
-		return nil
+		return func([]facts.Certificate) error { return nil }, nil
 	}
 	h, err := facts.TLSHandshake.Get(v.r, v.at)
 	if err != nil {
-		return err
+		return nil, err
 	}
-	leaf, ok := h.Leaf()
-	now := time.Now()
-	notShown := func(why string) error {
-		return evidence.FailAt(evidence.NoTarget, "the test account is not shown to "+v.at.String()+", whose certificate "+why, facts.TLSHandshake.Key(v.at))
+	var known *facts.AnchorList
+	isFirst := len(v.result.Hops) == 0
+	switch list, err := facts.Anchors.Get(v.r, evidence.None{}); {
+	case err == nil:
+		known = &list
+	case !isFirst && !evidence.Excusable(err): // else nothing is known to trust
+		return nil, err
 	}
-	if !ok || !leaf.Carries(v.at.Host) || now.Before(leaf.NotBefore) || now.After(leaf.NotAfter) {
-		return notShown("is not for that name, or not in date")
-	}
-	if len(v.result.Hops) == 0 {
-		return nil // whether the first server is trusted was judged before
-	}
-	known, err := facts.Anchors.Get(v.r, evidence.None{})
-	if err != nil {
-		if evidence.Excusable(err) {
-			return nil // nothing is known to trust, as of the first server
+	judged, _ := h.Leaf()
+	judge := func(chain []facts.Certificate) error {
+		notShown := func(why string) error {
+			return evidence.FailAt(evidence.NoTarget, "the test account is not shown to "+v.at.String()+", whose certificate "+why, facts.TLSHandshake.Key(v.at))
 		}
-		return err
+		leaf, ok := facts.Handshake{Chain: chain}.Leaf()
+		now := time.Now()
+		switch {
+		case !ok || !leaf.Carries(v.at.Host) || now.Before(leaf.NotBefore) || now.After(leaf.NotAfter):
+			return notShown("is not for that name, or not in date")
+		case isFirst && bytes.Equal(leaf.DER, judged.DER): // whether it is trusted was judged before
+		case known != nil && !trusted(chain, *known):
+			return notShown("leads to no trusted root")
+		}
+		return nil
 	}
-	if !trusted(h, known) {
-		return notShown("leads to no trusted root")
-	}
-	return nil
+	return judge, judge(h.Chain)
 }
 
 // trusted tells whether what a server sent leads to an anchor by itself.
-func trusted(h facts.Handshake, known facts.AnchorList) bool {
+func trusted(chain []facts.Certificate, known facts.AnchorList) bool {
 	var sent, anchors []*x509.Certificate
-	for _, c := range h.Chain {
+	for _, c := range chain {
 		if p, err := certs.Parse(c.DER); err == nil {
 			sent = append(sent, p)
 		}

@@ -17,6 +17,7 @@ import (
 	"unicode"
 
 	"ocsdoctor/checks/evidence"
+	"ocsdoctor/checks/evidence/certs"
 	"ocsdoctor/checks/evidence/facts"
 	"ocsdoctor/checks/evidence/live/env"
 	"ocsdoctor/checks/evidence/live/tlsprobe"
@@ -148,6 +149,8 @@ type conversation struct {
 	transport string // "TLS" or "TCP"
 	local     string
 	userAgent string
+	// peer is the chain that the server sent on this connection, over TLS.
+	peer []facts.Certificate
 }
 
 // talk has a conversation with an endpoint that takes connections, and that completes a handshake if it is over TLS.
@@ -172,6 +175,9 @@ func talk(ctx context.Context, e *env.Env, tr *env.Trace, r *evidence.Reader, at
 				return err
 			}
 			c.w, in, c.transport = secure, secure, "TLS"
+			for _, cert := range secure.ConnectionState().PeerCertificates {
+				c.peer = append(c.peer, certs.Describe(cert.Raw))
+			}
 		}
 		c.r = bufio.NewReaderSize(io.LimitReader(in, maxMessages), maxMessage)
 		return fn(c)

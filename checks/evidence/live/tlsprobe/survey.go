@@ -235,7 +235,8 @@ func (s *surveyor) offer(oldest, newest uint16) offer {
 	return o
 }
 
-// ask sends a hello and takes down what is answered. The error is that there was no answer.
+// ask sends a hello and takes down what is answered. The error is that there was no answer. An answer that begins and does not come to its end
+// in time is stalled.
 func (s *surveyor) ask(o offer) (transcript, error) {
 	var t transcript
 	err := s.env.Talk(s.ctx, s.trace, s.target, s.env.Budgets.Exchange, func(ctx context.Context, conn net.Conn) (err error) {
@@ -245,6 +246,7 @@ func (s *surveyor) ask(o offer) (transcript, error) {
 		if t, err = listen(conn); t.version == 0 && t.alert < 0 && ctx.Err() != nil { // whose end closed the connection
 			return ctx.Err()
 		}
+		t.stalled = ctx.Err() != nil
 		return err
 	})
 	if err != nil {
@@ -347,6 +349,10 @@ func (s *surveyor) askPart(o offer) {
 		}
 		i := slices.Index(o.suites, t.suite)
 		if i < 0 || t.version != o.max || !s.speaks(t) {
+			return
+		}
+		if t.stalled { // each further one would cost as much
+			s.unanswered("suites")
 			return
 		}
 		o.suites = slices.Delete(o.suites, i, i+1)

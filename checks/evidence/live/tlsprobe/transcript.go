@@ -38,6 +38,7 @@ type transcript struct {
 	refused  bool   // an alert ended it
 	closed   bool   // the end of the connection ended it
 	done     bool   // it is the client's turn: nothing more comes without keys
+	stalled  bool   // the end of its time ended it
 	// certificates are those of a handshake up to TLS 1.2; later ones are sent encrypted.
 	certificates [][]byte
 	// asked tells that a client certificate is asked for, up to TLS 1.2; issuers is how many names the list of their issuers has, and

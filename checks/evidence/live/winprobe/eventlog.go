@@ -114,7 +114,7 @@ func (p *pipe) records(log handle, name string) (out []facts.Event, complete boo
 		case status == statusEndOfFile:
 			return out, true, nil
 		case status == statusBufferTooSmall && needed > room && needed <= maxEventRecord:
-			room = needed
+			room = min(max(needed, 2*room), maxEventRecord) // so that a server whose need grows is asked a few times only
 			continue
 		case status != 0:
 			return nil, false, refusedWith(what, status)

@@ -270,6 +270,10 @@ type registryServer struct {
 	denied string
 	// simple tells that it does not know the call that gives several values.
 	simple bool
+	// other tells that it answers that call in a form of its own.
+	other bool
+	// class is that of every key; without room for it there is no answer, as with Windows.
+	class string
 
 	mu    sync.Mutex
 	calls map[uint16]int
@@ -348,21 +352,26 @@ func (g *registryServer) handle(op uint16, args *reader) []byte {
 		w.handle(handle{})
 		w.u32(0)
 	case opQueryInfoKey:
-		w.text("")
+		code := g.classCode(args)
+		w.text(g.class)
 		w.u32(uint32(len(k.Keys)))
 		for range 8 {
 			w.u32(0)
 		}
-		w.u32(0)
+		w.u32(code)
 	case opEnumKey:
 		at := args.u32()
 		name, code := "", uint32(errorNoMoreItems)
-		if int(at) < len(k.Keys) {
-			name, code = k.Keys[at].Name+"\x00", 0
+		args.text()
+		if args.u32() == 0 {
+			g.t.Error("there is no class")
+		}
+		if more := g.classCode(args); int(at) < len(k.Keys) {
+			name, code = k.Keys[at].Name+"\x00", more
 		}
 		w.text(name)
 		w.ref()
-		w.text("")
+		w.text(g.class)
 		w.null()
 		w.u32(code)
 	case opEnumValue:
@@ -386,6 +395,10 @@ func (g *registryServer) handle(op uint16, args *reader) []byte {
 		if g.simple {
 			return nil
 		}
+		if g.other {
+			w.u32(1)
+			return w.b
+		}
 		g.values(&w, args, k)
 	default:
 		g.t.Errorf("operation %d is no reading one", op)
@@ -394,6 +407,20 @@ func (g *registryServer) handle(op uint16, args *reader) []byte {
 		g.t.Errorf("operation %d with malformed arguments", op)
 	}
 	return w.b
+}
+
+// classCode reads the room that there is for a class.
+func (g *registryServer) classCode(args *reader) uint32 {
+	args.align(4)
+	args.u16()
+	room := args.u16()
+	if args.u32() != 0 {
+		args.varying(2)
+	}
+	if 2*len(g.class) > int(room) {
+		return errorMoreData
+	}
+	return errorSuccess
 }
 
 // values is BaseRegQueryMultipleValues.
@@ -545,18 +572,64 @@ func TestValuesAreReadOneByOneWhereTheServerDoesNotGiveThemAtOnce(t *testing.T) 
 	t.Parallel()
 	long := []facts.RegistryValue{typed[3], typed[4]} // which takes more room than there is at once
 	for name, tc := range map[string]struct {
-		simple bool
-		values []facts.RegistryValue
-		calls  int // for all at once that are in vain
-	}{"an older server": {true, typed[1:4], 1}, "long values": {false, long, 2}} {
+		simple, other bool
+		values        []facts.RegistryValue
+		calls         int // for all at once that are in vain
+	}{"an older server": {true, false, typed[1:4], 1}, "an answer of another form": {false, true, typed[1:4], 1}, "long values": {false, false, long, 2}} {
 		g, s := registry(t, key("A", nil, key("B", tc.values), key("C", tc.values)))
-		g.simple = tc.simple
+		g.simple, g.other = tc.simple, tc.other
 		names := []string{tc.values[0].Name, tc.values[1].Name}
 		got, err := (&walk{server: s, values: names}).read(t.Context(), new(env.Trace), opOpenLocalMachine, "A", 1)
 		want := key("", nil, key("B", tc.values[:2]), key("C", tc.values[:2]))
 		if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); err != nil || diff != "" || g.calls[opQueryValues] != tc.calls {
 			t.Errorf("%s: %v, %d calls %s", name, err, g.calls[opQueryValues], diff)
 		}
+	}
+}
+
+// Some keys of Windows have a class, which takes room.
+func TestKeysWithAClass(t *testing.T) {
+	t.Parallel()
+	g, s := registry(t, key("A", nil, key("B", typed[1:2])))
+	g.class = "Shell"
+	got, err := (&walk{server: s, key: "A"}).read(t.Context(), new(env.Trace), opOpenLocalMachine, "A", 1)
+	if diff := cmp.Diff(key("", nil, key("B", typed[1:2])), got, cmpopts.EquateEmpty()); err != nil || diff != "" {
+		t.Errorf("%v %s", err, diff)
+	}
+}
+
+// A server that always wants a little more room, or whose names are longer than names are, is not asked for ever.
+func TestAServerThatNeverHasEnough(t *testing.T) {
+	t.Parallel()
+	calls := 0
+	s := fake(t, winreg, func(op uint16, args *reader) []byte {
+		calls++
+		var w writer
+		if op != opQueryValue {
+			w.handle(handle{1})
+			w.u32(0)
+			return w.b
+		}
+		args.handle()
+		args.text()
+		args.number()
+		args.buffer()
+		room := args.number()
+		w.null()
+		w.null()
+		w.number(room + 1)
+		w.number(0)
+		w.u32(errorMoreData)
+		return w.b
+	})
+	_, err := (&walk{server: s, key: "A", values: []string{"x"}}).read(t.Context(), new(env.Trace), opOpenLocalMachine, "A", 0)
+	var f *evidence.Failure
+	if !errors.As(err, &f) || f.Detail != "A of ocs.todorovic.adds holds more than is read" || calls > 20 {
+		t.Errorf("%v, after %d calls", err, calls)
+	}
+	g, s := registry(t, key("A", nil, key(strings.Repeat("x", 4*maxName), nil)))
+	if _, err := (&walk{server: s, key: "A"}).read(t.Context(), new(env.Trace), opOpenLocalMachine, "A", 1); !errors.As(err, &f) || g.calls[opEnumKey] != 1 {
+		t.Errorf("%v", err)
 	}
 }
 

@@ -57,14 +57,16 @@ const (
 	maxKeys       = 50_000
 	maxValues     = 100_000
 	maxValue      = 4 << 20  // bytes of one value
-	maxRegistry   = 64 << 20 // bytes of all values
+	maxRegistry   = 64 << 20 // bytes of all values with their names
 	firstValue    = 4 << 10  // room for a value; one that is longer is asked for again
 	maxName       = 256      // of a key, in characters, with its NUL ([MS-RRP] 3.1.1.1)
 	maxNameValue  = 16_384   // of a value (3.1.1.5)
+	roomOfClass   = 512      // for the class of a key, in characters: Windows fails with ERROR_MORE_DATA where it has a longer one
 	fewSubKeys    = 16       // that are read over one pipe
 	maxKeyPath    = 1024     // of a question
 	maxQueryNames = 64
 	maxLeft       = 1000 // sub-keys that a pipe has open; Samba takes 2048
+	maxUTF8       = 3    // bytes of one unit of UTF-16
 	roomAtOnce    = 256  // for all the values that are asked for at once: each way, all of it is sent
 )
 
@@ -338,7 +340,7 @@ func (w *walk) subKeys(p *pipe, h handle) (uint32, error) {
 	}
 	n := infoAnswer(r)
 	code, err := w.answered(p, r)
-	if err == nil && code != errorSuccess {
+	if err == nil && code != errorSuccess && code != errorMoreData { // for the class, which is not needed
 		err = w.refused(code)
 	}
 	return n, err
@@ -363,8 +365,8 @@ func (w *walk) enumKey(p *pipe, h handle, at uint32) (name string, ok bool, err 
 	args.u32(at)
 	args.room(maxName)
 	args.ref()
-	args.room(1) // its class: Samba wants room for it
-	args.null()  // not when it was written
+	args.room(roomOfClass) // its class: Samba wants room for it
+	args.null()            // not when it was written
 	r, err := w.ask(p, opEnumKey, args.b)
 	if err != nil {
 		return "", false, err
@@ -378,7 +380,7 @@ func (w *walk) enumKey(p *pipe, h handle, at uint32) (name string, ok bool, err 
 		return "", false, nil
 	case code != errorSuccess:
 		return "", false, w.refused(code)
-	case name == "":
+	case name == "" || len(name) > maxUTF8*maxName:
 		return "", false, p.malformed(winreg)
 	}
 	return name, true, nil
@@ -423,7 +425,8 @@ func (w *walk) readValues(p *pipe, h handle) ([]facts.RegistryValue, error) {
 }
 
 // valuesAtOnce reads all values that are asked for in one call: BaseRegQueryMultipleValues (3.1.5.26). ok is false when it does not give
-// them, most often because one of them is not there: then they are asked for one by one, which tells why.
+// them, most often because one of them is not there: then they are asked for one by one, which tells why. A server that does not know the
+// operation, or answers in another form, is not asked so again.
 func (w *walk) valuesAtOnce(p *pipe, h handle) (out []facts.RegistryValue, ok bool, err error) {
 	var args writer
 	n := uint32(len(w.values))
@@ -458,14 +461,12 @@ func (w *walk) valuesAtOnce(p *pipe, h handle) (out []facts.RegistryValue, ok bo
 		return nil, false, err
 	}
 	out, readable := valuesAnswer(r, w.values)
-	code, err := w.answered(p, r)
-	switch {
-	case err != nil:
-		return nil, false, err
+	switch code := r.u32(); {
+	case r.bad || code == errorSuccess && !readable:
+		w.oneByOne.Store(true)
+		return nil, false, nil
 	case code != errorSuccess:
 		return nil, false, nil
-	case !readable:
-		return nil, false, p.malformed(winreg)
 	case w.count.Add(int64(len(out))) > maxValues:
 		return nil, false, w.tooMuch()
 	}
@@ -491,6 +492,9 @@ func valuesAnswer(r *reader, names []string) (out []facts.RegistryValue, ok bool
 	}
 	b := r.buffer()
 	r.u32() // how much of it is used
+	if len(b) > roomAtOnce {
+		return nil, false
+	}
 	for i, p := range places {
 		if uint64(p.at)+uint64(p.length) > uint64(len(b)) {
 			return nil, false
@@ -527,13 +531,13 @@ func (w *walk) value(p *pipe, op uint16, which func(*writer), named bool) (out f
 			if needed > maxValue {
 				return out, false, w.tooMuch()
 			}
-			room = needed
+			room = min(max(needed, 2*room), maxValue) // so that a server whose need grows is asked a few times only
 			continue
 		case code == errorNoMoreItems && named, code == errorFileNotFound && !named:
 			return out, false, nil
 		case code != errorSuccess:
 			return out, false, w.refused(code)
-		case w.count.Add(1) > maxValues, w.bytes.Add(int64(len(data))) > maxRegistry:
+		case w.count.Add(1) > maxValues, w.bytes.Add(int64(len(v.Name)+len(data))) > maxRegistry:
 			return out, false, w.tooMuch()
 		}
 		if len(data) > 0 {
