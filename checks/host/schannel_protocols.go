@@ -12,7 +12,7 @@ var (
 	tls10Disabled = &checks.Message{
 		Tag:      "tls10-disabled",
 		Severity: checks.Error,
-		Text:     "{server} does not speak TLS 1.0 {sides}: {keys} has Enabled = 0",
+		Text:     "{server} does not speak TLS 1.0 {sides}: Enabled = 0 at {keys}",
 	}
 	tls10NotDefault = &checks.Message{
 		Tag:      "tls10-not-default",
