@@ -17,7 +17,7 @@ var (
 	tls10NotDefault = &checks.Message{
 		Tag:      "tls10-not-default",
 		Severity: checks.Warning,
-		Text:     "{server} speaks TLS 1.0 {sides} only to programs that ask for it by name: {keys} has DisabledByDefault = 1",
+		Text:     "{server} speaks TLS 1.0 {sides} only to programs that ask for it by name: DisabledByDefault = 1 at {keys}",
 	}
 	noCipher = &checks.Message{
 		Tag:      "no-cipher",

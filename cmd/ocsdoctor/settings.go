@@ -347,7 +347,7 @@ func (f *scopeFlags) ask(s *facts.Scope) error {
 	for _, uri := range f.checkUsers {
 		address, _, ok := sipAddress(uri)
 		if !ok {
-			return usage("give the address as sip:user@"+cmp.Or(s.ADDomain, "domain"), "--check-user %q is no SIP address", uri)
+			return usage("give the address as sip:user@"+cmp.Or(slices.Concat(s.SIPDomains, []string{s.ADDomain, "domain"})...), "--check-user %q is no SIP address", uri)
 		}
 		s.CheckUsers = append(s.CheckUsers, address)
 	}
