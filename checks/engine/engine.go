@@ -178,24 +178,22 @@ func before(store *evidence.Store) checks.Step {
 	return step
 }
 
-// idle are the servers whose Front-End is stopped because the step that is about to be taken finds it so: before services nothing
-// has been started yet, and before update it was stopped on purpose, which its exit code tells from a crash.
+// idle are the servers whose Front-End is stopped because the step that is about to be taken finds it so: before services it has
+// not been started yet, and before update it was stopped on purpose. Its exit code tells both from a crash.
 func (o *Outcome) idle(store *evidence.Store, asked checks.Step) map[string]bool {
 	idle := map[string]bool{}
+	if asked != checks.Services && asked != checks.Update {
+		return idle
+	}
+	const neverStarted = 1077 // ERROR_SERVICE_NEVER_STARTED
 	r := store.NewReader(topologyNeeds)
 	for _, p := range o.Phases {
 		if p.Server == NotDiscovered {
 			continue
 		}
-		switch asked {
-		case checks.Services:
-			idle[p.Server] = true
-		case checks.Update:
-			if l, err := facts.Services.Get(r, facts.ServerQuestion{FQDN: p.Server}); err == nil {
-				s, ok := l.Find(facts.FrontEndService)
-				idle[p.Server] = ok && s.State == facts.ServiceStopped && s.ExitCode == 0
-			}
-		}
+		l, err := facts.Services.Get(r, facts.ServerQuestion{FQDN: p.Server})
+		s, ok := l.Find(facts.FrontEndService)
+		idle[p.Server] = err == nil && ok && s.State == facts.ServiceStopped && (s.ExitCode == 0 || s.ExitCode == neverStarted)
 	}
 	return idle
 }
