@@ -128,12 +128,22 @@ func fillFlags(c *cobra.Command, configFile string, getenv func(string) string) 
 	return fillFromYAML(c.Flags(), configFile, b, given)
 }
 
+// yamlProblem is what a parser of YAML says, in one line and with its place as other errors have it: ":3:1: it is defined twice". The
+// parser's own text begins with [line:column] and goes on with the lines of the file.
+func yamlProblem(err error) string {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	place, what, ok := strings.Cut(strings.TrimPrefix(text, "["), "] ")
+	if !ok || !strings.HasPrefix(text, "[") {
+		return ": " + text
+	}
+	return ":" + place + ": " + what
+}
+
 // fillFromYAML reads a mapping of flag names to scalars or lists of scalars. Errors name line and column.
 func fillFromYAML(fs *pflag.FlagSet, name string, b []byte, given map[string]bool) error {
 	file, err := parser.ParseBytes(b, 0)
 	if err != nil {
-		// The parser's message begins with [line:column] and shows the place.
-		return usage("the file is a list of KEY: VALUE lines, see the README", "%s: %s", name, err)
+		return usage("the file is a list of KEY: VALUE lines, see the README", "%s%s", name, yamlProblem(err))
 	}
 	for _, doc := range file.Docs {
 		if doc.Body == nil {
