@@ -58,6 +58,9 @@ func (w *signInWalk) discover() facts.Way {
 			st.answers = st.answers[:len(st.answers)-1]
 		}
 	}
+	if scope, failed := facts.ConfigScope.Get(w.r, evidence.None{}); err != nil && failed == nil && scope.Manual != "" {
+		st.Asked = "the address of " + scope.Manual + ", with which the client is configured by hand"
+	}
 	st.looked(err)
 	w.add(st)
 	return way

@@ -144,6 +144,9 @@ func (j *signInJudge) signIn(store *evidence.Store) {
 		first.Outcome, first.answers, first.sees = StepStops, append(first.answers, r.Problem), ""
 	case !redirected:
 		first.refused(deciding.Status, deciding.DiagnosticsID())
+		if deciding.Status == 401 && deciding.DiagnosticsID() == "1000" {
+			first.answers = append(first.answers, "most often the account's name or password is wrong; that counts towards its lockout, so look before the next attempt")
+		}
 		j.explain = explainCommand(deciding)
 		return
 	}

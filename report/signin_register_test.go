@@ -51,6 +51,10 @@ func TestTheStepsOfTheTestAccount(t *testing.T) {
 			facts.SignInResult{Hops: []facts.SignInHop{hop(401, "", `1013;reason="Significant time skew"`)}},
 			[3]string{StepStops, StepNotTried, StepNotTried}, [3]string{`NTLM 401 Word; ms-diagnostics 1013;reason="Significant time skew" (number 1013)`, "", ""}, seesIncorrect, `ocsdoctor explain "ms-diagnostics 1013"`,
 		},
+		"refused for its password": {
+			facts.SignInResult{Hops: []facts.SignInHop{hop(401, "", `1000;reason="Final handshake failed"`)}},
+			[3]string{StepStops, StepNotTried, StepNotTried}, [3]string{"towards its lockout", "", ""}, seesIncorrect, `ocsdoctor explain "ms-diagnostics 1000"`,
+		},
 		"of a version that is not let in": {
 			facts.SignInResult{Hops: []facts.SignInHop{hop(403, "", "17002;")}},
 			[3]string{StepStops, StepNotTried, StepNotTried}, [3]string{"17002", "", ""}, seesVersion, `ocsdoctor explain "ms-diagnostics 17002"`,

@@ -5,8 +5,10 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"runtime/debug"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -52,6 +54,9 @@ type Result struct {
 	Took     time.Duration
 	// Read are the facts that the check read itself.
 	Read []evidence.Key
+	// err and failures are what the status was decided from.
+	err      error
+	failures []*evidence.Failure
 }
 
 // NotConfigured tells whether the check was skipped for want of configuration.
@@ -92,7 +97,7 @@ type ServerPhase struct {
 // topologyNeeds are the kinds that discovery reads.
 var topologyNeeds = []evidence.AnyKind{
 	facts.ConfigScope, facts.Directory, facts.ADDomain, facts.SIPDomains, facts.ServerNames, facts.ServerPhase, facts.Controllers,
-	facts.Forest, facts.Pools, facts.ServiceAccounts, facts.AllUsers,
+	facts.Forest, facts.Pools, facts.ServiceAccounts, facts.AllUsers, facts.Services,
 }
 
 // Run judges: every check over every subject of its scope. now is the time of capture.
@@ -130,8 +135,9 @@ func Run(store *evidence.Store, selected []*checks.Check, now time.Time) *Outcom
 	// Checks run while the phase is still being decided, so that neither waits for the other; those of the other phase are dropped here.
 	out.Results = slices.DeleteFunc(out.Results, func(r *Result) bool { return !out.selected(r) })
 	asked := before(store)
+	idle := out.idle(store, asked)
 	for _, r := range out.Results {
-		out.postpone(r, asked)
+		out.postpone(r, asked, idle)
 	}
 	out.order(store)
 	return out
@@ -172,15 +178,63 @@ func before(store *evidence.Store) checks.Step {
 	return step
 }
 
+// idle are the servers whose Front-End is stopped because the step that is about to be taken finds it so: before services it has
+// not been started yet, and before update it was stopped on purpose. Its exit code tells both from a crash.
+func (o *Outcome) idle(store *evidence.Store, asked checks.Step) map[string]bool {
+	idle := map[string]bool{}
+	if asked != checks.Services && asked != checks.Update {
+		return idle
+	}
+	const neverStarted = 1077 // ERROR_SERVICE_NEVER_STARTED
+	r := store.NewReader(topologyNeeds)
+	for _, p := range o.Phases {
+		if p.Server == NotDiscovered {
+			continue
+		}
+		l, err := facts.Services.Get(r, facts.ServerQuestion{FQDN: p.Server})
+		s, ok := l.Find(facts.FrontEndService)
+		idle[p.Server] = err == nil && ok && s.State == facts.ServiceStopped && (s.ExitCode == 0 || s.ExitCode == neverStarted)
+	}
+	return idle
+}
+
 // postpone skips what only the step about to be taken, or a later one, brings about. Before setup is where pre-install stands
-// unless another step was named.
-func (o *Outcome) postpone(r *Result, asked checks.Step) {
+// unless another step was named. On idle servers it skips too what asks for running services, and what could not be looked at
+// because nothing listens on their SIP port.
+func (o *Outcome) postpone(r *Result, asked checks.Step, idle map[string]bool) {
 	if asked == 0 && o.phaseOf(r.Subject) == facts.PhasePreInstall {
 		asked = checks.Setup
 	}
-	if asked > 0 && r.Check.After >= asked {
+	if asked == 0 {
+		return
+	}
+	skip := func() {
 		r.Status, r.Reason, r.Missing, r.Findings = StatusSkip, "not due before "+asked.String(), nil, nil
 	}
+	if r.Check.After >= asked {
+		skip()
+		return
+	}
+	still := idle[r.Subject.Name]
+	if r.Subject.Scope != checks.ScopeServer {
+		still = len(idle) > 0 && !slices.Contains(slices.Collect(maps.Values(idle)), false)
+	}
+	switch {
+	case !still:
+	case r.Check.After == checks.Services:
+		skip()
+		r.Reason += ", for which the services are stopped"
+	default:
+		if r.forget(silentSIP) && r.Status == StatusPass {
+			skip()
+			r.Reason += ": the services are stopped"
+		}
+	}
+}
+
+// silentSIP tells whether a fact is missing because no connection to a SIP port came about.
+func silentSIP(f *evidence.Failure) bool {
+	return f.Root.Kind == facts.NetConnect.Name && strings.HasSuffix(f.Root.Query, ":"+strconv.Itoa(facts.SIPPort))
 }
 
 // phases decides the phase of each server; the deployment is post-install when one server is, or when none is known.
@@ -395,8 +449,26 @@ func distinct(in []*checks.Finding) []*checks.Finding {
 	return slices.CompactFunc(in, func(a, b *checks.Finding) bool { return a.ID() == b.ID() })
 }
 
+// forget decides the status anew without some of the failures, and tells whether there were any.
+func (r *Result) forget(some func(*evidence.Failure) bool) bool {
+	failures := slices.DeleteFunc(slices.Clone(r.failures), some)
+	var f *evidence.Failure
+	gone := errors.As(r.err, &f) && some(f)
+	if len(failures) == len(r.failures) && !gone {
+		return false
+	}
+	err := r.err
+	if gone {
+		err = nil
+	}
+	r.Missing, r.Reason = nil, ""
+	r.settle(err, failures)
+	return true
+}
+
 // settle decides the status from the error of Run, the failures that were not excused, and the findings.
 func (r *Result) settle(err error, failures []*evidence.Failure) {
+	r.err, r.failures = err, failures
 	var f *evidence.Failure
 	switch {
 	case err == nil || errors.Is(err, checks.ErrNotApplicable):

@@ -266,3 +266,52 @@ func TestResolversAreTheSubjectsOfTheirScope(t *testing.T) {
 		}
 	}
 }
+
+// Before services and before update the services are stopped: what takes running ones is not due, and what could not be looked at for it is no
+// hole. A crash, and a server that does not say that it is stopped, excuse nothing.
+func TestStoppedServicesAreNoFaultBeforeTheyAreStarted(t *testing.T) {
+	t.Parallel()
+	down := check("service/front-end", checks.ScopeServer, func(p *checks.Pass) error {
+		p.Report(p.Check.Messages[0], []evidence.Key{connect.Key(ep)})
+		return nil
+	}, message("stopped", checks.Critical))
+	down.After = checks.Services
+	failing := func(root evidence.Key) func(*checks.Pass) error {
+		return func(*checks.Pass) error { return evidence.FailAt(evidence.NoTarget, "nothing listens", root) }
+	}
+	wire := check("pki/validity", checks.ScopeServer, failing(connect.Key(ep)), message("expired", checks.Critical))
+	other := check("pki/other", checks.ScopeServer, failing(connect.Key(facts.Endpoint{Host: ep.Host, Port: 443})), message("x", checks.Critical))
+	question := facts.ServerQuestion{FQDN: ep.Host}
+	for name, c := range map[string]struct {
+		before   string
+		state    facts.ServiceState
+		exitCode uint32
+		want     [3]engine.Status // of service/front-end, pki/validity, pki/other
+	}{
+		"stopped for the update": {"update", facts.ServiceStopped, 0, [3]engine.Status{engine.StatusSkip, engine.StatusSkip, engine.StatusUnknown}},
+		"crashed":                {"update", facts.ServiceStopped, 1067, [3]engine.Status{engine.StatusFail, engine.StatusUnknown, engine.StatusUnknown}},
+		"running":                {"update", facts.ServiceRunning, 0, [3]engine.Status{engine.StatusFail, engine.StatusUnknown, engine.StatusUnknown}},
+		"never started":          {"services", facts.ServiceStopped, 1077, [3]engine.Status{engine.StatusSkip, engine.StatusSkip, engine.StatusUnknown}},
+		"not known":              {"services", 0, 0, [3]engine.Status{engine.StatusSkip, engine.StatusUnknown, engine.StatusUnknown}},
+		"stopped by now":         {"users", facts.ServiceStopped, 0, [3]engine.Status{engine.StatusFail, engine.StatusUnknown, engine.StatusUnknown}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			at := scope
+			at.Before = c.before
+			values := map[evidence.Key]any{facts.Services.Key(question): evidence.Fail(evidence.NotConfigured, "no account")}
+			if c.state != 0 {
+				values[facts.Services.Key(question)] = facts.ServiceList{Services: []facts.Service{{Name: facts.FrontEndService, State: c.state, ExitCode: c.exitCode}}}
+			}
+			got := map[string]engine.Status{}
+			for _, r := range engine.Run(recorded(t, at, values), []*checks.Check{down, wire, other}, now).Results {
+				got[r.Check.ID] = r.Status
+			}
+			for i, id := range []string{"service/front-end", "pki/validity", "pki/other"} {
+				if got[id] != c.want[i] {
+					t.Errorf("%s is %q, want %q", id, got[id], c.want[i])
+				}
+			}
+		})
+	}
+}

@@ -13,7 +13,7 @@ var (
 	ntlmXP = &checks.Message{
 		Tag:      "xp-through-edge",
 		Severity: checks.Warning,
-		Text:     "{server} asks for 128-bit session security of NTLM (NtlmMinServerSec {value}); there are {computers} with Windows XP, whose users fail to sign in through the Edge server",
+		Text:     "{server} asks for 128-bit session security of NTLM (NtlmMinServerSec {value}); users of Windows XP ({computers} in AD) fail to sign in through the Edge server",
 	}
 	ntlmStrict = &checks.Message{
 		Tag:      "strict",

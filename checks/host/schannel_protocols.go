@@ -12,12 +12,12 @@ var (
 	tls10Disabled = &checks.Message{
 		Tag:      "tls10-disabled",
 		Severity: checks.Error,
-		Text:     "{server} does not speak TLS 1.0 {sides}: {keys} has Enabled = 0",
+		Text:     "{server} does not speak TLS 1.0 {sides}: Enabled = 0 at {keys}",
 	}
 	tls10NotDefault = &checks.Message{
 		Tag:      "tls10-not-default",
 		Severity: checks.Warning,
-		Text:     "{server} speaks TLS 1.0 {sides} only to programs that ask for it by name: {keys} has DisabledByDefault = 1",
+		Text:     "{server} speaks TLS 1.0 {sides} only to programs that ask for it by name: DisabledByDefault = 1 at {keys}",
 	}
 	noCipher = &checks.Message{
 		Tag:      "no-cipher",

@@ -24,7 +24,7 @@ var _ = register(&checks.Check{
 	Title:    "the services of OCS are stopped when a cumulative update is about to be installed",
 	Scope:    checks.ScopeServer,
 	Phases:   checks.PostInstall,
-	After:    checks.Services,
+	After:    checks.Activation,
 	Needs:    []evidence.AnyKind{facts.ConfigScope, facts.HostWindows, facts.Services},
 	Messages: []*checks.Message{servicesRunning},
 	Run: func(p *checks.Pass) error {

@@ -3,6 +3,7 @@ package pki
 import (
 	"cmp"
 	"errors"
+	"net/netip"
 	"slices"
 	"strings"
 
@@ -249,7 +250,11 @@ func (n *naming) judgeName(s signIn, name string, e facts.Endpoint, leaf facts.C
 	case facts.Host(leaf.CommonName) == name:
 		msg = commonNameOnly
 	}
-	n.report(msg, cites, e, leaf, checks.A("domain", s.domain), checks.A("name", name))
+	address := "" // clients that are configured by hand may have one; no certificate of OCS is for it
+	if _, err := netip.ParseAddr(name); err == nil {
+		address = name
+	}
+	n.report(msg, cites, e, leaf, checks.A("domain", s.domain), checks.A("name", name), checks.A("address", address))
 }
 
 // covers tells whether a name is a wildcard for another.

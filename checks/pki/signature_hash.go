@@ -37,7 +37,7 @@ var _ = register(&checks.Check{
 	Scope:    checks.ScopeServer,
 	Phases:   checks.PostInstall,
 	After:    checks.Activation,
-	Needs:    []evidence.AnyKind{facts.NetConnect, facts.TLSHandshake, facts.ConfigScope, facts.Directory, facts.Search},
+	Needs:    []evidence.AnyKind{facts.NetConnect, facts.TLSHandshake, facts.ConfigScope, facts.Directory, facts.Search, facts.Registry},
 	Messages: []*checks.Message{md5Signed, pssSigned, sha2Signed},
 	Run: func(p *checks.Pass) error {
 		chains, err := presented(p)
@@ -69,11 +69,18 @@ func judgeSHA2(p *checks.Pass, signed []*member) error {
 	if len(signed) == 0 {
 		return nil
 	}
-	version, cites, err := osVersion(p)
-	if err != nil {
-		p.Excuse(err, "where the version of Windows is not known, SHA-2 is mentioned, which is all that it would be on Windows Server 2003")
-		if !evidence.Excusable(err) {
-			return err
+	var version string
+	var cites []evidence.Key
+	for _, ask := range []func(*checks.Pass) (string, []evidence.Key, error){osVersion, ownVersion} {
+		var err error
+		if version, cites, err = ask(p); err != nil {
+			p.Excuse(err, "where the version of Windows is not known, SHA-2 is mentioned, which is all that it would be on Windows Server 2003")
+			if !evidence.Excusable(err) {
+				return err
+			}
+		}
+		if version != "" {
+			break
 		}
 	}
 	var system string
@@ -112,4 +119,17 @@ func osVersion(p *checks.Pass) (string, []evidence.Key, error) {
 		return "", nil, err
 	}
 	return found.Entries[0].Value("operatingSystemVersion"), []evidence.Key{facts.Search.Key(q)}, nil
+}
+
+// ownVersion is the version by the server's own registry, in the form that AD has it in.
+func ownVersion(p *checks.Pass) (string, []evidence.Key, error) {
+	q := facts.RegistryQuestion{
+		Host: p.Subject.Name, Key: `HKLM\SOFTWARE\Microsoft\Windows NT\CurrentVersion`,
+		Values: []string{"CSDVersion", "CurrentBuildNumber", "CurrentVersion", "ProductName", "SystemRoot"}, // as HostWindows asks: one question for both
+	}
+	key, err := facts.Registry.Get(p.Facts, q)
+	if err != nil || key.Text("CurrentVersion") == "" {
+		return "", nil, err
+	}
+	return key.Text("CurrentVersion") + " (" + key.Text("CurrentBuildNumber") + ")", []evidence.Key{facts.Registry.Key(q)}, nil
 }

@@ -129,7 +129,7 @@ func judgeLogons(p *checks.Pass, l facts.OCSServiceList, byAccount []group, acco
 		if code == errLogonTypeNotGranted {
 			msg = logonNoRight
 		}
-		p.Report(msg, cites, append(g.args(p, l), checks.A("reason", logonReason(code)), checks.A("pool", mark(usesComponents(g))))...)
+		p.Report(msg, cites, append(g.args(p, l), checks.A("reason", logonReason(code)), checks.A("pool", mark(usesComponents(g))), checks.A("host", mark(g.has(facts.AppHostService))))...)
 	}
 	return nil
 }

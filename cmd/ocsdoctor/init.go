@@ -200,7 +200,7 @@ func (d *discovery) write(now time.Time) []byte {
 	}
 
 	d.out.WriteString("\n")
-	d.comment("The account to read AD with. Its password comes from password-file, OCSDOCTOR_PASSWORD or a prompt, and never stands here.")
+	d.comment("The account to read AD and the servers with. Its password comes from password-file, OCSDOCTOR_PASSWORD or a prompt, and never stands here.")
 	if d.scope.LDAPUser != "" && !d.scope.Kerberos {
 		d.key("user", []string{d.scope.LDAPUser}, false)
 	}

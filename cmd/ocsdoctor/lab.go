@@ -19,7 +19,7 @@ func labCommand(s streams) *cobra.Command {
 tools can be tried on it. See list deployments and list faults for the names.`,
 		Example: `  ocsdoctor lab todorovic
   ocsdoctor lab todorovic+certificate-expired`,
-		Args: cobra.ExactArgs(1),
+		Args: one("deployment", "name one of ocsdoctor list deployments: ocsdoctor lab todorovic"),
 		RunE: func(c *cobra.Command, args []string) error {
 			l, err := lab.Start(c.Context(), args[0], lab.Options{})
 			if err != nil {

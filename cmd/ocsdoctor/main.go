@@ -100,3 +100,13 @@ Nothing is installed or changed on any server.`,
 	}
 	return f.code
 }
+
+// one demands exactly one argument; the hint says what it is.
+func one(what, hint string) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if len(args) == 1 {
+			return nil
+		}
+		return usage(hint, "%s takes one %s, and %d were given", c.Name(), what, len(args))
+	}
+}

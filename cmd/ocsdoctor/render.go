@@ -15,7 +15,7 @@ func renderCommand(s streams) *cobra.Command {
 report's own exit code, like the scan that made it.`,
 		Example: `  ocsdoctor scan --lab todorovic -o json=r.json
   ocsdoctor render r.json -o html=report.html`,
-		Args: cobra.ExactArgs(1),
+		Args: one("report", "give the file that scan -o json wrote, or - for standard input"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			if err := o.check(); err != nil {
 				return err

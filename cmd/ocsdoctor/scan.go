@@ -57,6 +57,8 @@ could not be looked at; 4 a bug; 130 interrupted (the report of what was done is
   ocsdoctor scan --config ocs.yaml -o console -o junit=TEST-ocsdoctor.xml --fail-on critical
   ocsdoctor scan --ad-domain todorovic.adds --sip-domain todorovic.fr --save-bundle monday.zip
   ocsdoctor scan --from monday.zip --only 'pki/*'
+  ocsdoctor scan --config ocs.yaml --before setup
+  ocsdoctor scan --ad-domain todorovic.adds --sip-domain todorovic.fr --host-dump ocsdoctor-OCS.zip
   ocsdoctor scan --lab todorovic+certificate-expired`,
 		Args: cobra.NoArgs,
 		RunE: func(c *cobra.Command, _ []string) error {

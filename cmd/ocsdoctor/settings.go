@@ -78,9 +78,9 @@ func (f *scopeFlags) register(fs *pflag.FlagSet) {
 	fs.StringSliceVar(&f.dns, "dns", nil, "resolver `HOST[:PORT]` of the inside view; repeatable; default: the system's")
 	fs.StringSliceVar(&f.dnsExternal, "dns-external", nil, "resolver `HOST[:PORT]` of the outside view; repeatable")
 	fs.StringSliceVar(&f.dcs, "dc", nil, "domain controller `HOST[:PORT]`; repeatable; default: those published in DNS")
-	fs.StringVar(&f.user, "user", "", "`ACCOUNT` for LDAP, DOMAIN\\user or user@domain; the password comes from --password-file, OCSDOCTOR_PASSWORD or a prompt")
+	fs.StringVar(&f.user, "user", "", "`ACCOUNT` for LDAP and SMB, DOMAIN\\user or user@domain; the password comes from --password-file, OCSDOCTOR_PASSWORD or a prompt")
 	fs.StringVar(&f.passwordFile, "password-file", "", "`FILE` whose first line is the password")
-	fs.BoolVar(&f.kerberos, "kerberos", false, "read the directory as the account of the Kerberos ticket cache (KRB5CCNAME, or what kinit writes)")
+	fs.BoolVar(&f.kerberos, "kerberos", false, "read the directory and the servers as the account of the Kerberos ticket cache (KRB5CCNAME, or what kinit writes)")
 	fs.StringVar(&f.keytab, "keytab", "", "`FILE` with the Kerberos key of --user U@REALM, instead of a password")
 	fs.BoolVar(&f.allowCleartext, "allow-cleartext", false, "allow the LDAP password to travel without TLS")
 	fs.StringArrayVar(&f.hostDumps, "host-dump", nil, "folder or ZIP file that collect.cmd wrote on a server, `[FQDN=]PATH`; it answers for that server; repeatable; see ocsdoctor collector")
@@ -128,12 +128,22 @@ func fillFlags(c *cobra.Command, configFile string, getenv func(string) string) 
 	return fillFromYAML(c.Flags(), configFile, b, given)
 }
 
+// yamlProblem is what a parser of YAML says, in one line and with its place as other errors have it: ":3:1: it is defined twice". The
+// parser's own text begins with [line:column] and goes on with the lines of the file.
+func yamlProblem(err error) string {
+	text, _, _ := strings.Cut(err.Error(), "\n")
+	place, what, ok := strings.Cut(strings.TrimPrefix(text, "["), "] ")
+	if !ok || !strings.HasPrefix(text, "[") {
+		return ": " + text
+	}
+	return ":" + place + ": " + what
+}
+
 // fillFromYAML reads a mapping of flag names to scalars or lists of scalars. Errors name line and column.
 func fillFromYAML(fs *pflag.FlagSet, name string, b []byte, given map[string]bool) error {
 	file, err := parser.ParseBytes(b, 0)
 	if err != nil {
-		// The parser's message begins with [line:column] and shows the place.
-		return usage("the file is a list of KEY: VALUE lines, see the README", "%s: %s", name, err)
+		return usage("the file is a list of KEY: VALUE lines, see the README", "%s%s", name, yamlProblem(err))
 	}
 	for _, doc := range file.Docs {
 		if doc.Body == nil {
@@ -347,7 +357,7 @@ func (f *scopeFlags) ask(s *facts.Scope) error {
 	for _, uri := range f.checkUsers {
 		address, _, ok := sipAddress(uri)
 		if !ok {
-			return usage("give the address as sip:user@"+cmp.Or(s.ADDomain, "domain"), "--check-user %q is no SIP address", uri)
+			return usage("give the address as sip:user@"+cmp.Or(slices.Concat(s.SIPDomains, []string{s.ADDomain, "domain"})...), "--check-user %q is no SIP address", uri)
 		}
 		s.CheckUsers = append(s.CheckUsers, address)
 	}

@@ -47,8 +47,9 @@ Exit codes are those of scan: 0 nothing stops the user and nothing is at or abov
 		Example: `  ocsdoctor signin sip:alice@todorovic.fr
   ocsdoctor signin sip:alice@todorovic.fr --ad-domain todorovic.adds --user TODOROVIC\\svc-scan --roots root.pem
   ocsdoctor signin sip:test@todorovic.fr --sip-user TODOROVIC\\test --sip-password-file test.txt --roots root.pem
+  ocsdoctor signin sip:alice@todorovic.fr --manual ocs.todorovic.adds --profile communicator-2007
   ocsdoctor signin sip:alice@todorovic.fr --lab todorovic+certificate-expired -o json`,
-		Args: cobra.ExactArgs(1),
+		Args: one("address", "give the address as sip:USER@DOMAIN"),
 		RunE: func(c *cobra.Command, args []string) error {
 			for _, name := range ofTheAddress {
 				if c.Flags().Changed(name) {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path"
+	"strings"
 	"time"
 
 	"github.com/goccy/go-yaml"
@@ -28,7 +29,7 @@ func readWaivers(name string) ([]policy.Waiver, error) {
 		} `yaml:"waivers"`
 	}
 	if err := yaml.NewDecoder(bytes.NewReader(b), yaml.Strict()).Decode(&file); err != nil {
-		return nil, errors.New(yaml.FormatError(err, false, true))
+		return nil, errors.New(strings.TrimLeft(yamlProblem(err), ": "))
 	}
 	var out []policy.Waiver
 	for i, w := range file.Waivers {

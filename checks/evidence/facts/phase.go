@@ -41,7 +41,11 @@ func (s Scope) AskedPhase() (p PhaseData, asked bool) {
 	if s.Phase == PhaseAuto || s.Phase == "" {
 		return PhaseData{}, false
 	}
-	return PhaseData{Phase: s.Phase, Why: "asked for with --phase"}, true
+	why := "asked for with --phase"
+	if s.Before != "" {
+		why = "asked for with --before " + s.Before
+	}
+	return PhaseData{Phase: s.Phase, Why: why}, true
 }
 
 func derivePhase(r *evidence.Reader, q ServerQuestion) (PhaseData, error) {
