@@ -17,7 +17,7 @@ var (
 		Tag:         "refused",
 		Severity:    checks.Error,
 		Text:        "{endpoint} refuses the connection: nothing listens on the HTTPS port, or a firewall rejects it",
-		ExplainedBy: []string{"iis/binding-443:no-binding", "iis/binding-443:other-address"},
+		ExplainedBy: []string{"iis/binding-443:no-binding", "iis/binding-443:other-address", "setup/ocs-installed:not-installed"},
 	}
 	noAnswer = &checks.Message{
 		Tag:      "no-answer",

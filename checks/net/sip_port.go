@@ -16,7 +16,8 @@ var wrongHost = []string{"dns/sip-host:wrong-address", "dns/sip-tls-srv:wildcard
 
 // frontEndDown explains that nothing listens on the server: the service that would does not run.
 var frontEndDown = []string{"service/front-end:stopped", "service/front-end:logon-failed", "service/front-end:evaluation-expired",
-	"service/front-end:database-mismatch", "service/front-end:no-certificate", "service/front-end:pending", "service/front-end:disabled", "service/front-end:missing"}
+	"service/front-end:database-mismatch", "service/front-end:no-certificate", "service/front-end:pending", "service/front-end:disabled", "service/front-end:missing",
+	"setup/ocs-installed:not-installed"}
 
 // noCertificate explains that the Front-End service takes no TLS connections: it does not find its certificate, or the private key of that.
 var noCertificate = []string{"pki/private-key", "pki/assigned-certificate:assigned-not-in-store"}
