@@ -53,16 +53,7 @@ var _ = register(&checks.Check{
 	After:    checks.Services,
 	Needs:    []evidence.AnyKind{facts.NetConnect, facts.SIPDomains, facts.Servers, facts.Discovery, facts.Addresses},
 	Messages: []*checks.Message{refused, noAnswer, deadAddress},
-	Run: func(p *checks.Pass) error {
-		own := facts.Endpoint{Host: p.Subject.Name, Port: facts.SIPPort}
-		var ownErr, hostsErr error
-		evidence.Parallel(func() {
-			ownErr = judge(p, own)
-		}, func() {
-			hostsErr = onSignInHosts(p, judge)
-		})
-		return errors.Join(ownErr, hostsErr)
-	},
+	Run:      func(p *checks.Pass) error { return onSIPPorts(p, judge) },
 })
 
 // judge connects to an endpoint. The facts cited are those beside the connect by which the endpoint was found.
@@ -88,19 +79,26 @@ func judge(p *checks.Pass, e facts.Endpoint, cites ...evidence.Key) error {
 	return nil
 }
 
-// onSignInHosts judges the port 5061 of each of the hosts of signInHosts side by side.
-func onSignInHosts(p *checks.Pass, judge func(*checks.Pass, facts.Endpoint, ...evidence.Key) error) error {
-	hosts, err := signInHosts(p)
-	errs := make([]error, len(hosts))
-	var fns []func()
-	for i, h := range hosts {
-		fns = append(fns, func() {
-			q := facts.LookupQuestion{Name: h, Type: "A", View: facts.Inside}
-			errs[i] = judge(p, facts.Endpoint{Host: h, Port: facts.SIPPort}, facts.DNSLookup.Key(q))
-		})
-	}
-	evidence.Parallel(fns...)
-	return errors.Join(append(errs, err)...)
+// onSIPPorts judges the port 5061 of the server and of each of the hosts of signInHosts side by side.
+func onSIPPorts(p *checks.Pass, judge func(*checks.Pass, facts.Endpoint, ...evidence.Key) error) error {
+	var ownErr, hostsErr error
+	var errs []error
+	evidence.Parallel(func() {
+		ownErr = judge(p, facts.Endpoint{Host: p.Subject.Name, Port: facts.SIPPort})
+	}, func() {
+		var hosts []string
+		hosts, hostsErr = signInHosts(p)
+		errs = make([]error, len(hosts))
+		var fns []func()
+		for i, h := range hosts {
+			fns = append(fns, func() {
+				q := facts.LookupQuestion{Name: h, Type: "A", View: facts.Inside}
+				errs[i] = judge(p, facts.Endpoint{Host: h, Port: facts.SIPPort}, facts.DNSLookup.Key(q))
+			})
+		}
+		evidence.Parallel(fns...)
+	})
+	return errors.Join(append(append([]error{ownErr}, errs...), hostsErr)...)
 }
 
 // maxDead is how many addresses a text lists.

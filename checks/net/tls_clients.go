@@ -1,7 +1,6 @@
 package net
 
 import (
-	"errors"
 	"slices"
 	"strings"
 
@@ -56,15 +55,7 @@ var _ = register(&checks.Check{
 	After:    checks.Services,
 	Needs:    []evidence.AnyKind{facts.TLSSurveys, facts.SIPDomains, facts.Servers, facts.Discovery, facts.Addresses},
 	Messages: []*checks.Message{nobody, someLeftOut, issuerList},
-	Run: func(p *checks.Pass) error {
-		var ownErr, hostsErr error
-		evidence.Parallel(func() {
-			ownErr = judgeClients(p, facts.Endpoint{Host: p.Subject.Name, Port: facts.SIPPort})
-		}, func() {
-			hostsErr = onSignInHosts(p, judgeClients)
-		})
-		return errors.Join(ownErr, hostsErr)
-	},
+	Run:      func(p *checks.Pass) error { return onSIPPorts(p, judgeClients) },
 })
 
 // judgeClients holds what an endpoint speaks against what each generation of Windows does. One that speaks nothing is net/tls-handshake's matter.

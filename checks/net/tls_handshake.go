@@ -2,7 +2,6 @@ package net
 
 import (
 	"cmp"
-	"errors"
 	"slices"
 	"strings"
 
@@ -46,15 +45,7 @@ var _ = register(&checks.Check{
 	After:    checks.Services,
 	Needs:    []evidence.AnyKind{facts.TLSHandshake, facts.SIPDomains, facts.Servers, facts.Discovery, facts.Addresses},
 	Messages: []*checks.Message{fails, onlySSL3, onlyOldSuites},
-	Run: func(p *checks.Pass) error {
-		var ownErr, hostsErr error
-		evidence.Parallel(func() {
-			ownErr = judgeHandshake(p, facts.Endpoint{Host: p.Subject.Name, Port: facts.SIPPort})
-		}, func() {
-			hostsErr = onSignInHosts(p, judgeHandshake)
-		})
-		return errors.Join(ownErr, hostsErr)
-	},
+	Run:      func(p *checks.Pass) error { return onSIPPorts(p, judgeHandshake) },
 })
 
 // judgeHandshake shakes hands with an endpoint, which is cited with the facts by which it was found. One that takes no
