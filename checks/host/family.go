@@ -22,12 +22,6 @@ func Checks() []*checks.Check { return family.Checks() }
 // server is the question about the subject.
 func server(p *checks.Pass) facts.ServerQuestion { return facts.ServerQuestion{FQDN: p.Subject.Name} }
 
-// beforeSetup tells whether the server is about to get OCS, which decides how grave a finding is.
-func beforeSetup(p *checks.Pass) (bool, error) {
-	phase, err := facts.ServerPhase.Get(p.Facts, server(p))
-	return phase.Phase == facts.PhasePreInstall, err
-}
-
 // mark is what a condition of a fix reads.
 func mark(b bool) string {
 	if b {

@@ -51,7 +51,7 @@ var _ = register(&checks.Check{
 		cites := []evidence.Key{facts.Registry.Key(local), facts.Registry.Key(policy), services.Cite}
 		f := firewall{windows: w, keys: keys, services: services}
 		if how := f.off(); how != "" {
-			before, err := beforeSetup(p)
+			before, err := facts.BeforeSetup(p.Facts, server(p))
 			if err != nil {
 				return err
 			}

@@ -38,7 +38,7 @@ var _ = register(&checks.Check{
 		if err != nil || len(r.Reasons) == 0 {
 			return err
 		}
-		before, err := beforeSetup(p)
+		before, err := facts.BeforeSetup(p.Facts, server(p))
 		if err != nil {
 			return err
 		}

@@ -108,7 +108,7 @@ func guestService(l facts.OCSServiceList) string {
 // supported on one, Standard Edition and everything with voice, video or meetings are not.
 func judgeVirtual(p *checks.Pass, machine string, l facts.OCSServiceList, cites []evidence.Key) error {
 	args := []checks.Arg{checks.A("server", p.Subject.Name), checks.A("machine", machine)}
-	before, err := beforeSetup(p)
+	before, err := facts.BeforeSetup(p.Facts, server(p))
 	if err != nil {
 		return err
 	}

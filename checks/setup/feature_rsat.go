@@ -44,7 +44,7 @@ func fileMarksFeature(p *checks.Pass, path, name string, before, after *checks.M
 	if err != nil || exists {
 		return err
 	}
-	early, err := beforeSetup(p)
+	early, err := facts.BeforeSetup(p.Facts, server(p))
 	if err != nil {
 		return err
 	}

@@ -31,7 +31,7 @@ var _ = register(&checks.Check{
 		if err != nil || !w.DomainController {
 			return err
 		}
-		before, err := beforeSetup(p)
+		before, err := facts.BeforeSetup(p.Facts, server(p))
 		if err != nil {
 			return err
 		}

@@ -10,13 +10,6 @@ import (
 // server is the question about the subject.
 func server(p *checks.Pass) facts.ServerQuestion { return facts.ServerQuestion{FQDN: p.Subject.Name} }
 
-// beforeSetup tells whether the server is about to get OCS, which decides how grave a finding is. It is asked only where there is one, so that
-// what passes rests on nothing that does not matter to it.
-func beforeSetup(p *checks.Pass) (bool, error) {
-	phase, err := facts.ServerPhase.Get(p.Facts, server(p))
-	return phase.Phase == facts.PhasePreInstall, err
-}
-
 // program is an entry of the list of installed programs.
 type program struct{ name, version, day string }
 

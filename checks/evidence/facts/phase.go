@@ -36,6 +36,13 @@ var ServerPhase = &evidence.Kind[ServerQuestion, PhaseData]{
 	Derive: derivePhase,
 }
 
+// BeforeSetup tells whether a server is about to get OCS, which decides how grave some findings are. It is asked only where there is one, so that
+// what passes rests on nothing that does not matter to it.
+func BeforeSetup(r *evidence.Reader, q ServerQuestion) (bool, error) {
+	phase, err := ServerPhase.Get(r, q)
+	return phase.Phase == PhasePreInstall, err
+}
+
 // AskedPhase is the phase that the user asked for; asked is false when it is to be found out.
 func (s Scope) AskedPhase() (p PhaseData, asked bool) {
 	if s.Phase == PhaseAuto || s.Phase == "" {
