@@ -44,6 +44,18 @@ func FailAt(reason Reason, detail string, root Key) *Failure {
 	return &Failure{Reason: reason, Detail: detail, Root: root}
 }
 
+// Rooted is the failure that an error is, with the root that its own has, else with the one given; what is no failure is a bug.
+func Rooted(err error, root Key) *Failure {
+	var f *Failure
+	switch {
+	case !errors.As(err, &f):
+		return FailAt(Internal, err.Error(), root)
+	case f.Root.IsZero():
+		return FailAt(f.Reason, f.Detail, root)
+	}
+	return f
+}
+
 // RunEnded is the root of every failure that the end of the run caused, by its deadline or by an interruption: one
 // problem, however many facts it cut short. It names no fact of its own.
 var RunEnded = Key{Kind: "run.end"}

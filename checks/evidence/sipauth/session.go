@@ -96,9 +96,14 @@ func (r Response) Verify(c Challenge, password string) (*Session, bool) {
 
 // ntowf2 is the key that the password of a user makes ([MS-NLMP] 3.3.2).
 func ntowf2(password, user, domain string) []byte {
+	return mac(NTHash(password), toUTF16(strings.ToUpper(user)+domain))
+}
+
+// NTHash is what NTLM makes of a password alone ([MS-NLMP] 3.3.1, NTOWFv1); it is as secret as the password.
+func NTHash(password string) []byte {
 	h := md4.New()
 	h.Write(toUTF16(password))
-	return mac(h.Sum(nil), toUTF16(strings.ToUpper(user)+domain))
+	return h.Sum(nil)
 }
 
 // mac is HMAC_MD5 over all parts.

@@ -158,7 +158,7 @@ func (c *Client) ask(ctx context.Context, tr *env.Trace, r *evidence.Reader, dc 
 		defer s.release()
 		if s.failure == nil { // what broke the session is the root of all that still wants it
 			s.link.close()
-			s.failure = rooted(err, key)
+			s.failure = evidence.Rooted(err, key)
 		}
 		return s.failure
 	}

@@ -70,7 +70,7 @@ func (c *Client) open(ctx context.Context, tr *env.Trace, r *evidence.Reader, s 
 		if err == nil {
 			context.AfterFunc(ctx, s.link.close) // the run's end is the session's
 		} else {
-			s.failure = rooted(err, facts.SessionKey(s.endpoint))
+			s.failure = evidence.Rooted(err, facts.SessionKey(s.endpoint))
 		}
 	}
 	if s.overTLS { // asked again for the sake of this search's lineage
@@ -87,18 +87,6 @@ func (c *Client) open(ctx context.Context, tr *env.Trace, r *evidence.Reader, s 
 		return s.failure
 	}
 	return nil
-}
-
-// rooted is the failure that an error is, with the root that its own has, else with the one given.
-func rooted(err error, root evidence.Key) *evidence.Failure {
-	var f *evidence.Failure
-	switch {
-	case !errors.As(err, &f):
-		return evidence.FailAt(evidence.Internal, err.Error(), root)
-	case f.Root.IsZero():
-		return evidence.FailAt(f.Reason, f.Detail, root)
-	}
-	return f
 }
 
 // tlsEndpoint is where the same service is offered with TLS from the first byte.

@@ -4,14 +4,13 @@ import (
 	"context"
 	"encoding/asn1"
 	"strings"
-	"unicode/utf16"
 
 	"github.com/cloudsoda/go-smb2"
-	"golang.org/x/crypto/md4" //nolint:staticcheck // NTLM is defined with it ([MS-NLMP] 3.3.1)
 
 	"ocsdoctor/checks/evidence"
 	"ocsdoctor/checks/evidence/live/env"
 	"ocsdoctor/checks/evidence/live/krb"
+	"ocsdoctor/checks/evidence/sipauth"
 )
 
 // account is a way to prove who asks.
@@ -44,17 +43,8 @@ func (p *password) initiator(context.Context, *env.Trace) (smb2.Initiator, error
 	if strings.Contains(user, "=") {
 		return nil, evidence.FailAt(evidence.NotConfigured, `the account of --user is given as a DN, which SMB does not take: DOMAIN\user or user@domain is`, scopeKey)
 	}
-	return &smb2.NTLMInitiator{User: name, Domain: domain, Hash: ntHash(p.env.Password()), TargetSPN: "cifs/" + p.host}, nil
-}
-
-// ntHash is what NTLM makes of a password ([MS-NLMP] 3.3.1, NTOWFv1). It is made here because the library takes a password for a path,
-// and drops one of two backslashes.
-func ntHash(password string) []byte {
-	h := md4.New()
-	for _, u := range utf16.Encode([]rune(password)) {
-		h.Write([]byte{byte(u), byte(u >> 8)})
-	}
-	return h.Sum(nil)
+	// The hash, because the library takes a password for a path, and drops one of two backslashes.
+	return &smb2.NTLMInitiator{User: name, Domain: domain, Hash: sipauth.NTHash(p.env.Password()), TargetSPN: "cifs/" + p.host}, nil
 }
 
 // ticket proves the account with a Kerberos ticket for the server.

@@ -113,7 +113,7 @@ func (c *Client) withFile(ctx context.Context, tr *env.Trace, r *evidence.Reader
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if s.silent[name] == nil {
-			s.silent[name] = rooted(err, sessionKey(s.endpoint, name))
+			s.silent[name] = evidence.Rooted(err, sessionKey(s.endpoint, name))
 		}
 		return s.silent[name]
 	}

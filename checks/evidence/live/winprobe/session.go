@@ -61,25 +61,13 @@ func (s *server) open(ctx context.Context, tr *env.Trace, target env.Target, way
 		}
 		s.opened = true
 		if err != nil {
-			s.failure = rooted(err, sessionKey(s.endpoint))
+			s.failure = evidence.Rooted(err, sessionKey(s.endpoint))
 		}
 	}
 	if s.failure != nil {
 		return s.failure
 	}
 	return nil
-}
-
-// rooted is the failure that an error is, with the root that its own has, else with the one given.
-func rooted(err error, root evidence.Key) *evidence.Failure {
-	var f *evidence.Failure
-	switch {
-	case !errors.As(err, &f):
-		return evidence.FailAt(evidence.Internal, err.Error(), root)
-	case f.Root.IsZero():
-		return evidence.FailAt(f.Reason, f.Detail, root)
-	}
-	return f
 }
 
 // start connects and proves the account.
@@ -176,7 +164,7 @@ func (s *server) oldSMB(ctx context.Context, tr *env.Trace) error {
 		return f
 	}
 	if err != nil {
-		tr.Log("SMB 1: " + rooted(err, sessionKey(s.endpoint)).Detail)
+		tr.Log("SMB 1: " + evidence.Rooted(err, sessionKey(s.endpoint)).Detail)
 	}
 	return evidence.Fail(evidence.Protocol, s.endpoint.String()+" ended the connection when SMB 2 was spoken to it")
 }
@@ -289,7 +277,7 @@ func (s *server) with(ctx context.Context, tr *env.Trace, i service, fn func(*pi
 		return f
 	}
 	if p.failure == nil {
-		p.failure = rooted(err, sessionKey(s.endpoint, i.pipe))
+		p.failure = evidence.Rooted(err, sessionKey(s.endpoint, i.pipe))
 	}
 	return p.failure
 }
